@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The mirror thread: follows the kernel's links, addresses, routes, nexthop objects and neighbours of
+// this network namespace by netlink, and keeps FIB and next hops like them. Home prefixes come from
+// control and lie over the kernel's routes.
+#pragma once
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "dataplane/api/records.h"
+
+// Opens netlink (SO_RCVBUFFORCE), makes FIB and next hops, takes a first full dump. As root, after
+// ports_start. Returns: 0 or negative errno with the reason logged.
+int mirror_init(const struct config_dataplane *config);
+
+// Starts the thread. After the drop of rights (it needs none).
+int mirror_start(void);
+
+// Ends and joins the thread and frees the tables. Workers must have stopped.
+void mirror_stop(void);
+
+// Lays a home prefix over the FIB (again: replaces), or takes it away. Any thread; takes effect in
+// the mirror thread within one of its turns.
+void mirror_home_prefix_set(const struct api_home_prefix_set *home_prefix);
+void mirror_home_prefix_del(uint16_t home_prefix);
+
+// Waits until everything set before has taken effect (main lcore, bounded by timeout_ms).
+// Returns: 0 or -ETIMEDOUT.
+int mirror_flush(unsigned int timeout_ms);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Packets that wait for a link-layer address. The kernel resolves and keeps neighbours (managed
+// entries, NTF_EXT_MANAGED); we ask for them, and hold a few packets meanwhile.
+//
+// Thread: main lcore only, but for neigh_announce.
+#pragma once
+
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/base/addr.h"
+
+enum {
+	NEIGH_PARK_PER_TARGET = 8, // packets that wait for one neighbour
+	NEIGH_PARK_TARGETS = 1024,
+	NEIGH_PARK_TIMEOUT_MS = 3000,
+};
+
+// Called with parked packets that can go on (again) or with n that were given up (drop): moved.
+struct neigh_ops {
+	void (*again)(struct rte_mbuf **pkts, unsigned int n);
+	void (*drop)(struct rte_mbuf **pkts, unsigned int n);
+};
+
+// Opens the netlink socket that asks for neighbours. As root. Returns: 0 or negative errno.
+int neigh_init(const struct neigh_ops *ops);
+void neigh_free(void);
+
+// Parks pkt (moved) until target on the twin of that port is resolved; asks the kernel for it when
+// this is the first. A full queue drops the packet through ops->drop.
+void neigh_park(uint16_t port, const struct ip6 *target, struct rte_mbuf *pkt);
+
+// A neighbour became usable (or failed for good). Thread: the mirror thread.
+void neigh_announce(uint16_t port, const struct ip6 *target);
+
+// Does the due work: releases announced targets, gives up old ones, forgets unanswered strangers in
+// the kernel. Returns: milliseconds until it wants to be called again (at most 1000).
+unsigned int neigh_poll(void);
+// Becomes readable when neigh_poll has something to do at once.
+int neigh_fd(void);

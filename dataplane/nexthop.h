@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Tagged next hops: what a FIB look-up answers with. A next hop has a stable index (that is what
+// FIBs hold) and an immutable object behind it; a change publishes a new object under the same
+// index, so that a gateway's new address is one pointer write.
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "dataplane/base/addr.h"
+#include "dataplane/rcu.h"
+
+enum nexthop_type {
+	NEXTHOP_NO_ROUTE = 0, // index 0 is always this
+	NEXTHOP_DROP, // blackhole, unreachable, prohibit
+	NEXTHOP_LOCAL, // an address of this node
+	NEXTHOP_GLEAN, // on a link, link-layer address not known (yet)
+	NEXTHOP_ADJACENCY, // ready to send
+	NEXTHOP_HOME, // inside a home prefix: look the binding up
+	NEXTHOP_GROUP, // multipath: choose a member by flow hash
+};
+
+enum { NEXTHOP_GROUP_MAX = 16 };
+
+struct nexthop {
+	uint8_t type; // enum nexthop_type
+	uint8_t port; // GLEAN, ADJACENCY: index of the egress port
+	uint16_t mtu; // GLEAN, ADJACENCY: of route and port
+	uint16_t home_prefix; // HOME: its id
+	uint8_t key_len; // HOME: bits of the look-up key
+	uint8_t n_members; // GROUP
+	uint8_t ether[14]; // ADJACENCY: the Ethernet header to write (type IPv6 or IPv4)
+	uint8_t on_link; // GLEAN: 1 = the target is the packet's own destination
+	uint8_t reserved;
+	union {
+		struct ip6 target; // GLEAN: gateway to resolve
+		uint32_t members[NEXTHOP_GROUP_MAX]; // GROUP: indices, heavier ones repeated
+	};
+};
+
+// The table of published objects; entry 0 is NEXTHOP_NO_ROUTE. Written by the mirror thread only.
+extern const struct nexthop **nexthop_table;
+
+// The object behind an index. Borrowed until the reader's next quiescent state.
+static inline const struct nexthop *nexthop_get(uint32_t idx)
+{
+	return rcu_load(&nexthop_table[idx]);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Ports: a DPDK device and its TAP twin in the kernel, which carries the port's name, addresses and
+// MAC. Everything that the kernel should see of a port goes through the twin.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_mempool.h>
+
+#include "config/config.h"
+
+struct port {
+	uint16_t index; // in ports[]
+	uint16_t dpdk_id;
+	uint16_t mtu; // of the twin, followed by the mirror thread
+	uint16_t n_rx_queues; // queue q is polled by worker q % n_workers
+	uint16_t n_tx_queues; // worker w sends on queue w
+	bool spin; // a real NIC: its workers do not sleep when idle is auto
+	bool carrier;
+	uint32_t ifindex; // of the twin
+	int tap_fd; // non-blocking
+	struct rte_ether_addr mac;
+	char name[CONFIG_PORT_NAME_MAX + 1];
+	uint32_t netdev_ifindex; // under af_packet or af_xdp, else 0
+};
+
+extern struct port ports[CONFIG_MAX_PORTS];
+extern uint16_t n_ports;
+
+// Brings all configured ports and their twins up: vdev or PCI probe, queues for n_workers workers,
+// promiscuous, twin with MAC, MTU and addresses, quiet netdev under af_packet. Before start, as root.
+// Returns: 0, or negative errno with the reason logged and everything undone.
+int ports_start(
+	const struct config_dataplane *config, uint16_t n_workers, struct rte_mempool *pool);
+
+// Stops and closes what ports_start opened. The twins go away with their descriptors.
+void ports_stop(void);
+
+// A descriptor that becomes readable when packets wait in a receive queue, or -1 when the device has
+// none (then an idle worker polls at intervals). Borrowed from the port. Before the drop of rights.
+int port_queue_fd(const struct port *port, uint16_t queue);
+
+// Port whose twin has this ifindex, or NULL.
+struct port *port_by_ifindex(uint32_t ifindex);
