@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the Unwired authors
+"""One home agent under test: its two real processes in a namespace, and what the CLI says of it."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("UNWIRED_BUILD", ROOT / "build-test")).resolve()
+DATAPLANE = BUILD / "dataplane" / "unwired-dataplane"
+CONTROL = BUILD / "controlplane" / "unwired-control"
+CTL = BUILD / "controlplane" / "unwiredctl"
+
+SANITIZER_WORDS = ("AddressSanitizer", "runtime error:", "LeakSanitizer")
+START_TIMEOUT_S = 30
+
+
+class Process:
+    """One of our programs: started, waited for until it says READY, ended by its number."""
+
+    def __init__(self, name, command, log):
+        self.name = name
+        self.log = log
+        notify = log.with_suffix(".notify")
+        notify.unlink(missing_ok=True)
+        ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        ready.bind(str(notify))
+        notify.chmod(0o777)  # the program has given up root when it reports
+        ready.settimeout(0.1)
+        with open(log, "ab") as output:
+            self.popen = subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                env=dict(os.environ, NOTIFY_SOCKET=str(notify)))
+        self.ready = ready
+
+    def wait_ready(self):
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                if b"READY=1" in self.ready.recv(4096):
+                    self.ready.close()
+                    return
+            except TimeoutError:
+                pass
+            if self.popen.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"{self.name} did not start (exit status "
+                                     f"{self.popen.poll()}):\n{self.tail()}")
+
+    def tail(self, n_lines=25):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-n_lines:])
+
+    @property
+    def alive(self):
+        return self.popen.poll() is None
+
+    def kill(self):
+        """As a crash: SIGKILL."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def end(self, timeout_s=10):
+        """As an operator: SIGTERM. Returns the exit status."""
+        if self.alive:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.popen.send_signal(signal.SIGABRT)
+            self.popen.wait()
+            return "did not end on SIGTERM"
+
+
+class Box:
+    """A home agent in a namespace, its files in a directory of its own."""
+
+    def __init__(self, namespace, config, subscribers=None, after_dataplane=None):
+        self.namespace = namespace
+        self.config = config
+        self.after_dataplane = after_dataplane or (lambda: None)
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="unwired-test-"))
+        self.dir.chmod(0o755)
+        self.run_dir = self.dir / "run"
+        self.state_dir = self.dir / "state"
+        self.config_file = self.dir / "unwired.json"
+        self.dataplane = None
+        self.control = None
+        self.problems = []
+        if subscribers is not None:
+            self.write_subscribers(subscribers)
+            config["subscribers"] = {"file": "subscribers.jsonl"}
+        self.write_config()
+
+    def write_config(self):
+        self.config_file.write_text(json.dumps(self.config, indent=2))
+
+    def write_subscribers(self, subscribers):
+        path = self.dir / "subscribers.jsonl"
+        path.write_text("".join(json.dumps(s) + "\n" for s in subscribers))
+        path.chmod(0o640)
+        for user in ("unwired", "nobody"):
+            try:
+                shutil.chown(path, user)
+                return
+            except LookupError:
+                continue
+
+    def _start(self, program, name):
+        command = ["ip", "netns", "exec", self.namespace, str(program),
+                   "--config", str(self.config_file), "--run-dir", str(self.run_dir)]
+        if program != DATAPLANE:
+            command += ["--state-dir", str(self.state_dir)]
+        process = Process(name, command, self.dir / f"{name}.log")
+        process.wait_ready()
+        return process
+
+    def start_dataplane(self):
+        self.dataplane = self._start(DATAPLANE, "dataplane")
+        self.after_dataplane()
+
+    def start_control(self):
+        self.control = self._start(CONTROL, "control")
+
+    def start(self):
+        self.start_dataplane()
+        self.start_control()
+        self.wait_synced()
+
+    def kill_control(self):
+        self.control.kill()
+        self.control = None
+
+    def kill_dataplane(self):
+        self.dataplane.kill()
+        self.dataplane = None
+
+    def ctl_process(self, *verb, timeout_s=15):
+        return subprocess.run([str(CTL), "--run-dir", str(self.run_dir), *map(str, verb)],
+                              capture_output=True, text=True, timeout=timeout_s)
+
+    def ctl(self, *verb):
+        """What the CLI answers with --json, decoded."""
+        done = self.ctl_process("--json", *verb)
+        assert done.returncode == 0, f"unwiredctl {verb}: {done.returncode} {done.stderr}"
+        return json.loads(done.stdout)
+
+    def status(self):
+        return self.ctl("status")
+
+    def wait_synced(self, timeout_s=20):
+        """Waits until control has filled the dataplane."""
+        self.wait_for(lambda: self.is_synced(), timeout_s, "control and dataplane in step")
+
+    def is_synced(self):
+        done = self.ctl_process("--json", "status")
+        return done.returncode == 0 and json.loads(done.stdout).get("dataplane") == "synced"
+
+    @staticmethod
+    def wait_for(holds, timeout_s, what):
+        deadline = time.monotonic() + timeout_s
+        while True:
+            if holds():
+                return
+            assert time.monotonic() < deadline, f"waited {timeout_s} s for: {what}"
+            time.sleep(0.05)
+
+    def rows(self, *verb):
+        """A listing of the dataplane as a list of objects."""
+        listing = self.ctl("show", *verb)
+        return listing["items"] if isinstance(listing, dict) else listing
+
+    def drops(self):
+        """Drops by name."""
+        return {row["name"]: row["packets"] for row in self.rows("drops")}
+
+    def binding(self, home):
+        """The binding of a home address, or None."""
+        done = self.ctl_process("--json", "show", "binding", home)
+        if done.returncode == 1:
+            return None
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        return (found[0] if found else None) if isinstance(found, list) else found
+
+    def logs(self):
+        return "\n".join(f"--- {p.name}\n{p.read_text(errors='replace')[-6000:]}"
+                         for p in sorted(self.dir.glob("*.log")))
+
+    def close(self):
+        """Ends both. Returns what was wrong about the end, a list of sentences."""
+        for process in (self.control, self.dataplane):
+            if process is None:
+                continue
+            was_alive = process.alive
+            status = process.end()
+            if not was_alive:
+                self.problems.append(f"{process.name} had died by itself: {status}")
+            elif status != 0:
+                self.problems.append(f"{process.name} ended with {status}")
+        for log in self.dir.glob("*.log"):
+            text = log.read_text(errors="replace")
+            if any(word in text for word in SANITIZER_WORDS):
+                self.problems.append(f"sanitizer report in {log.name}:\n{text[-4000:]}")
+        return self.problems
+
+    def remove(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
