@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The binding cache: what lives, and what is remembered for a short while of what lived. A slab of
+// records addressed by handle, an index by (domain, home address), an index by MN-ID, and a mark on
+// every binding whose newest version the dataplane was not told yet.
+//
+// All of it is one thread's. Everything is allocated by bcache_new; nothing grows or fails later.
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/api/records.h"
+#include "dataplane/base/addr.h"
+
+// No binding: in place of a handle.
+#define BCACHE_NONE UINT32_MAX
+
+enum {
+	BCE_MN_ID_MAX = 76, // octets; RFC 7542 section 2.3 asks for 72
+	BCACHE_BATCH = 32, // keys whose memory is fetched together
+};
+
+enum bce_state {
+	BCE_FREE = 0,
+	BCE_RESERVED, // has a handle, and nobody finds it yet
+	BCE_LIVE,
+	BCE_HOLD, // gone for the dataplane; keeps the floors below until expires_ns
+};
+
+// One binding. Plain data: copy, edit the copy, store it, then bcache_set it. The owner of the table
+// of home prefixes and agents fills home_prefix and care_of.agent (they are not in the store).
+struct bce {
+	struct ip6 home;
+	struct api_care_of care_of; // meaningless in BCE_HOLD
+	uint64_t expires_ns; // CLOCK_BOOTTIME: end of life, or of the hold
+	uint64_t mesg_id; // floor: last accepted RFC 4285 timestamp, 0 = none yet
+	uint64_t packets_down, bytes_down; // of versions that the dataplane has retired
+	uint64_t packets_up, bytes_up;
+	uint64_t registered_at_s; // CLOCK_REALTIME of the first registration, for people
+	uint32_t domain;
+	uint32_t generation; // of what the dataplane has or is to have
+	uint32_t lifetime_s; // as granted
+	uint32_t mn_next, mn_prev; // bcache's own: bindings of the same MN-ID
+	uint16_t home_prefix; // index, 1..API_MAX_HOME_PREFIXES-1
+	uint16_t sequence; // floor: last accepted sequence number
+	uint16_t flags; // of the Binding Update, as on the wire
+	uint8_t state; // enum bce_state
+	uint8_t mn_id_len; // 0 = none known
+	uint8_t mn_id[BCE_MN_ID_MAX]; // as received, no final zero
+};
+static_assert(sizeof(struct bce) == 208, "budget of 256 B a binding with indexes and timer");
+
+// What a binding is found by. No padding: it is hashed as bytes.
+struct bcache_key {
+	struct ip6 home;
+	uint32_t domain;
+};
+static_assert(sizeof(struct bcache_key) == 20, "hashed as bytes");
+
+struct bcache;
+
+// Counts of records by state; max_bindings is the limit for live plus reserved.
+struct bcache_counts {
+	uint32_t max_bindings;
+	uint32_t n_live;
+	uint32_t n_hold;
+	uint32_t n_reserved;
+	uint32_t n_dirty;
+};
+
+// Records there are room for: beyond max_bindings some for what is in hold. Handles are below it.
+static inline uint32_t bcache_slots(uint32_t max_bindings)
+{
+	return max_bindings + max_bindings / 8 + 64;
+}
+
+// Makes an empty cache; untouched memory costs nothing. 1 <= max_bindings <= 2^30.
+// Returns: an owned cache, or NULL with errno.
+struct bcache *bcache_new(uint32_t max_bindings);
+void bcache_free(struct bcache *bc);
+
+// Takes a handle for a binding that is not there yet, before its commit. Give it back with
+// bcache_release when the commit failed.
+// Returns: a handle, or BCACHE_NONE when max_bindings live, or the room for holds is used up.
+uint32_t bcache_reserve(struct bcache *bc);
+void bcache_release(struct bcache *bc, uint32_t handle);
+
+// Takes the given handle, as the store's replay needs it.
+// Returns: 0, -EEXIST (taken), -ERANGE (no such handle), -ENOSPC (max_bindings live).
+int bcache_reserve_at(struct bcache *bc, uint32_t handle);
+
+// Puts *value in place of a reserved or an existing record; state BCE_LIVE or BCE_HOLD. Domain and
+// home address of an existing record stay, and no other handle may have them; mn_next and mn_prev
+// of *value are ignored.
+void bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
+
+// Forgets a live or held record and frees its handle.
+// Returns: 0, or -EBUSY while it is dirty (the dataplane was not told yet).
+int bcache_remove(struct bcache *bc, uint32_t handle);
+
+// The record of a handle: NULL when it is free, reserved or out of range. Borrowed until the next
+// change of this handle.
+const struct bce *bcache_at(const struct bcache *bc, uint32_t handle);
+
+// Adds the final counters of a version that the dataplane retired; ignored for a free handle.
+void bcache_add_counters(struct bcache *bc, uint32_t handle, const struct api_counters *c);
+
+// A generation that no binding had lately; never 0.
+uint32_t bcache_new_generation(struct bcache *bc);
+
+// Finds n keys: out[i] is the handle of a live or held record, or BCACHE_NONE. Any n.
+// Cost: batches of BCACHE_BATCH share the wait for memory.
+void bcache_find_batch(
+	const struct bcache *bc, const struct bcache_key *keys, size_t n, uint32_t *out);
+uint32_t bcache_find(const struct bcache *bc, const struct bcache_key *key);
+
+// The bindings of an MN-ID (len 1..BCE_MN_ID_MAX), newest first: the first, then those that follow
+// it; BCACHE_NONE at the end.
+uint32_t bcache_find_mn_id(const struct bcache *bc, const void *mn_id, size_t len);
+uint32_t bcache_next_mn_id(const struct bcache *bc, uint32_t handle);
+
+// The next live or held handle above `after` (BCACHE_NONE: from the beginning), looking at no more
+// than 65536 records: *is_end tells whether BCACHE_NONE means the end, else go on after *at.
+// For lists that stream; changes in between are seen or not, nothing else.
+uint32_t bcache_next(const struct bcache *bc, uint32_t after, uint32_t *at, bool *is_end);
+
+// Marks that the dataplane is still to be told of this record (state BCE_LIVE: set; BCE_HOLD: del).
+void bcache_mark_dirty(struct bcache *bc, uint32_t handle);
+void bcache_clear_dirty(struct bcache *bc, uint32_t handle);
+bool bcache_is_dirty(const struct bcache *bc, uint32_t handle);
+
+// Marks every live and held record: a dataplane is to be filled.
+void bcache_mark_all_dirty(struct bcache *bc);
+
+// Takes up to max marked handles, round and round in handle order, and clears their marks.
+// Returns: how many, 0 = no mark is left.
+size_t bcache_take_dirty(struct bcache *bc, uint32_t *out, size_t max);
+
+struct bcache_counts bcache_counts(const struct bcache *bc);

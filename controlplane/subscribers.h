@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Who may register what: subscribers imported from a file of JSON lines into an indexed file,
+// STATE_DIR/subscribers.mdb (mode 0600, it has the keys). A start with an unchanged source uses the
+// index as it is. One line:
+//
+//   {"mn_id": "alice@example.net", "home_addresses": ["2001:db8:1::100"], "allowed": true,
+//    "max_lifetime_s": 300, "keys": [{"spi": 1000, "algorithm": "hmac-sha1", "key": "0a0b..."}]}
+//
+// mn_id or home_addresses must be there; members that begin with // are comments. A home address
+// counts in every domain.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "controlplane/bcache.h"
+#include "dataplane/base/addr.h"
+
+enum {
+	SUBSCRIBER_MAX_HOMES = 16,
+	SUBSCRIBER_MAX_KEYS = 4,
+	SUBSCRIBER_KEY_MAX = 64, // bytes, one block of the digest
+	SUBSCRIBER_KEY_MIN = 8,
+};
+
+enum subscriber_algorithm { SUBSCRIBER_HMAC_SHA1 = 1 }; // RFC 4285 section 5.1
+
+struct subscriber_key {
+	uint32_t spi;
+	uint8_t algorithm; // enum subscriber_algorithm
+	uint8_t len;
+	uint8_t key[SUBSCRIBER_KEY_MAX]; // never logged
+};
+
+// One subscriber, plain data, a copy of what the index has.
+struct subscriber {
+	uint32_t line; // in the source, for messages
+	uint32_t max_lifetime_s; // 0 = what the network has
+	bool is_allowed; // false: refuse with status 129
+	uint8_t mn_id_len; // 0 = none
+	uint8_t n_homes;
+	uint8_t n_keys;
+	uint8_t mn_id[BCE_MN_ID_MAX];
+	struct ip6 homes[SUBSCRIBER_MAX_HOMES];
+	struct subscriber_key keys[SUBSCRIBER_MAX_KEYS];
+};
+
+struct subscribers_counts {
+	uint64_t n_subscribers;
+	uint64_t n_homes;
+	uint64_t n_keys;
+};
+
+struct subscribers;
+
+// Opens the index of the source file in the state directory, importing the source when path, size or
+// time of change differ from what was imported. source may be NULL: nobody is subscribed. Every bad
+// line goes to err as "SOURCE: line N: field: reason"; keys never do. A source with keys that others
+// may read or write is refused.
+// Returns: an owned set, or NULL with errno: EINVAL (errors were written to err) or that of a call,
+// said on err too.
+struct subscribers *subscribers_open(const char *state_dir, const char *source, FILE *err);
+void subscribers_close(struct subscribers *subs);
+
+// As open, into the same set: another source, or the same one changed. All or nothing.
+// Returns: 0, or negative errno with the old subscribers still in force.
+int subscribers_reload(struct subscribers *subs, const char *source, FILE *err);
+
+// Copies the subscriber of a home address, or MN-ID (len 1..BCE_MN_ID_MAX), to *out.
+// Returns: 0, -ENOENT, or negative errno (the index cannot be read).
+int subscribers_find_by_home(
+	const struct subscribers *subs, const struct ip6 *home, struct subscriber *out);
+int subscribers_find_by_mn_id(
+	const struct subscribers *subs, const void *mn_id, size_t len, struct subscriber *out);
+
+// The key of an SPI, borrowed from *subscriber, or NULL.
+const struct subscriber_key *subscriber_find_key(const struct subscriber *subscriber, uint32_t spi);
+
+// True when the address is one of the subscriber's, or none is listed.
+bool subscriber_has_home(const struct subscriber *subscriber, const struct ip6 *home);
+
+struct subscribers_counts subscribers_counts(const struct subscribers *subs);
