@@ -19,6 +19,8 @@ enum {
 	CONFIG_MAX_NETWORKS = 256,
 	CONFIG_MAX_PREFIXES = 16, // of one home network
 	CONFIG_MAX_AGENT_ADDRESSES = 4, // of one home network
+	CONFIG_MAX_ALL_PREFIXES = 1023, // of all home networks, as the dataplane's table holds
+	CONFIG_MAX_ALL_AGENTS = 256, // of all home networks
 };
 
 enum config_idle { CONFIG_IDLE_AUTO, CONFIG_IDLE_SPIN, CONFIG_IDLE_SLEEP };
@@ -83,11 +85,25 @@ struct config {
 	struct {
 		char *listen; // "[::1]:9273"; NULL without; owned
 	} telemetry;
+	struct json_t *document; // what the file said, for config_diff; owned
 };
 
 // Reads and checks the file at path. Every error goes to err as one line
 // "PATH: path.to.key: what is wrong (what is allowed)".
-// Returns: an owned config, or NULL with errno EINVAL (errors were written), or that of reading.
+// Returns: an owned config, or NULL with errno EINVAL (errors were written), or that of reading
+// (also written).
 struct config *config_load(const char *path, FILE *err);
 
+// The same for len bytes of JSON in memory; name stands for the path in errors and for the folder
+// of relative paths. Returns: an owned config, or NULL with errno EINVAL or ENOMEM.
+struct config *config_parse(const char *text, size_t len, const char *name, FILE *err);
+
+// Frees config; NULL is allowed.
 void config_free(struct config *config);
+
+// Compares two configurations key by key. A changed key that takes effect while running is written
+// to live as "path.to.key"; one that does not to restart as "path.to.key: restart PROGRAM". Either
+// stream may be NULL.
+// Returns: the number of changed keys that need a restart.
+unsigned int config_diff(
+	const struct config *from, const struct config *to, FILE *restart, FILE *live);

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "config/config.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/check.h"
+#include "config/fault.h"
+#include "config/read.h"
+
+enum { FILE_MAX = 16 * 1024 * 1024 }; // bytes of a configuration file
+
+// Defaults that depend on the machine or on other keys.
+static void derive(struct config *config)
+{
+	struct config_dataplane *dataplane = &config->dataplane;
+	uint32_t longest_s = 0;
+
+	if (dataplane->n_workers == 0) {
+		dataplane->n_workers = 1;
+		dataplane->worker_cores[0] = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0;
+	}
+	for (unsigned int i = 0; i < config->n_networks; i++) {
+		struct config_network *network = &config->networks[i];
+		json_t *item =
+			json_array_get(json_object_get(config->document, "home_networks"), i);
+
+		if (network->max_lifetime_s > longest_s)
+			longest_s = network->max_lifetime_s;
+		if (json_object_get(item, "mesg_id_required") == NULL)
+			network->mesg_id_required = network->auth == CONFIG_AUTH_OPTION;
+	}
+	if (dataplane->orphan_hold_s == 0)
+		dataplane->orphan_hold_s = longest_s > 0 ? longest_s : 420;
+}
+
+// Makes a relative path one from the folder of the configuration file. Returns: 0 or -ENOMEM.
+static int anchor_path(char **path, const char *config_file)
+{
+	const char *slash = strrchr(config_file, '/');
+	char *anchored;
+
+	if (*path == NULL || (*path)[0] == '/' || slash == NULL)
+		return 0;
+	if (asprintf(&anchored, "%.*s/%s", (int)(slash - config_file), config_file, *path) < 0)
+		return -ENOMEM;
+	free(*path);
+	*path = anchored;
+	return 0;
+}
+
+// Reads and checks config->document into the rest of config. Returns: 0, -EINVAL or -ENOMEM.
+static int fill(struct config *config, struct fault_log *log)
+{
+	int error = read_document(config->document, config, log);
+
+	if (error != 0)
+		return error;
+	derive(config);
+	check_config(config, log);
+	if (log->n > 0)
+		return -EINVAL;
+	return anchor_path(&config->subscribers.file, log->file);
+}
+
+struct config *config_parse(const char *text, size_t len, const char *name, FILE *err)
+{
+	struct fault_log log = { .file = name, .out = err };
+	struct config *config = calloc(1, sizeof(*config));
+	json_error_t where;
+	int error;
+
+	if (config == NULL)
+		return NULL;
+	config->document = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+	if (config->document == NULL) {
+		fault_write(&log, "line %d column %d: %s (allowed: JSON, no key twice)", where.line,
+			where.column, where.text);
+		error = -EINVAL;
+	} else if (!json_is_object(config->document)) {
+		fault_write(&log, "line 1 column 1: is not an object (allowed: an object)");
+		error = -EINVAL;
+	} else {
+		error = fill(config, &log);
+	}
+	if (error == 0)
+		return config;
+	config_free(config);
+	errno = -error;
+	return NULL;
+}
+
+// Reads a whole file. Returns: its owned text with the length in *len, or NULL with errno.
+static char *slurp(const char *path, size_t *len)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	int error = 0;
+
+	if (file == NULL)
+		return NULL;
+	text = malloc(FILE_MAX + 1);
+	if (text == NULL) {
+		error = ENOMEM;
+		goto close;
+	}
+	*len = fread(text, 1, FILE_MAX + 1, file);
+	if (ferror(file))
+		error = errno;
+	else if (*len > FILE_MAX)
+		error = EFBIG;
+	if (error != 0) {
+		free(text);
+		text = NULL;
+	}
+close:
+	fclose(file);
+	errno = error;
+	return text;
+}
+
+struct config *config_load(const char *path, FILE *err)
+{
+	struct fault_log log = { .file = path, .out = err };
+	struct config *config;
+	size_t len = 0;
+	char *text = slurp(path, &len);
+	int error = errno;
+
+	if (text == NULL) {
+		fault_write(&log, "cannot be read: %s (allowed: a file of at most %u bytes)",
+			strerror(error), FILE_MAX);
+		errno = error;
+		return NULL;
+	}
+	config = config_parse(text, len, path, err);
+	error = errno;
+	free(text);
+	errno = error;
+	return config;
+}
+
+void config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	for (unsigned int i = 0; i < CONFIG_MAX_PORTS; i++)
+		free(config->dataplane.ports[i].device);
+	free(config->networks);
+	free(config->subscribers.file);
+	free(config->telemetry.listen);
+	json_decref(config->document);
+	free(config);
+}
