@@ -29,18 +29,18 @@ void report(enum log_level level, const char *event, const char *fmt, ...)
 static void report_home(const struct bul *bul, FILE *out)
 {
 	uint64_t now_ns = clock_mono_ns();
+	uint64_t remaining_s = 0;
 	char home[IP6_STRLEN], care_of[IP6_STRLEN];
 
+	if (bul->is_bound && bul->bound_until_ns > now_ns)
+		remaining_s = (bul->bound_until_ns - now_ns) / CLOCK_NS_PER_S;
 	fprintf(out,
 		"home=%s state=%s care_of=%s sequence=%u lifetime_s=%u remaining_s=%" PRIu64
 		" rtt_ms=%.2f acknowledged=%" PRIu64 " retransmitted=%" PRIu64 " refused=%" PRIu64
 		"\n",
 		ip6_str(&bul->home, home), bul_state(bul),
 		ip6_str(bul->is_bound ? &bul->bound_care_of : &bul->care_of, care_of),
-		bul->sequence, bul->is_bound ? bul->lifetime_s : 0,
-		bul->is_bound && bul->bound_until_ns > now_ns
-			? (bul->bound_until_ns - now_ns) / CLOCK_NS_PER_S
-			: 0,
+		bul->sequence, bul->is_bound ? bul->lifetime_s : 0, remaining_s,
 		(double)bul->rtt_ns / 1e6, bul->n_acknowledged, bul->n_retransmitted,
 		bul->n_refused);
 }
