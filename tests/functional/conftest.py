@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the Unwired authors
 """Labs for the tests. A lab that ends badly (a crash, a packet that tshark dislikes) fails a test."""
 
+import hashlib
 import os
 import pathlib
 import sys
@@ -12,15 +13,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.lab import Lab, network  # noqa: E402
 
-ALICE_KEY, BOB_KEY = bytes(range(16)), bytes(range(16, 32))
 
-SUBSCRIBERS = [
-    {"mn_id": "alice@example.net", "home_addresses": ["2001:db8:2::a11ce"],
-     "keys": [{"spi": 1000, "algorithm": "hmac-sha1", "key": ALICE_KEY.hex()}]},
-    {"mn_id": "bob@example.net", "home_addresses": ["2001:db8:2::b0b"],
-     "keys": [{"spi": 1001, "algorithm": "hmac-sha1", "key": BOB_KEY.hex()}]},
-    {"mn_id": "carol@example.net", "home_addresses": ["2001:db8:4::ca01"],
-     "keys": [{"spi": 1002, "algorithm": "hmac-sha1", "key": BOB_KEY.hex()}]},
+
+def subscriber(n, net):
+    """Subscriber number n with a key of its own, at home in 2001:db8:NET::/64."""
+    return {"mn_id": f"user{n}@example.net", "home_addresses": [f"2001:db8:{net}::a:{n:x}"],
+            "keys": [{"spi": 1000 + n, "algorithm": "hmac-sha1",
+                      "key": hashlib.sha256(b"key %d" % n).digest()[:16].hex()}]}
+
+
+AUTH_SUBSCRIBERS = [subscriber(n, 2) for n in range(48)]
+WITHOUT_MESG_ID = [subscriber(n, 4) for n in range(48, 52)]
+SUBSCRIBERS = AUTH_SUBSCRIBERS + WITHOUT_MESG_ID + [
     {"mn_id": "mallory@example.net", "home_addresses": ["2001:db8:1::bad"], "allowed": False},
     {"mn_id": "short@example.net", "home_addresses": ["2001:db8:1::5407"], "max_lifetime_s": 100},
 ]

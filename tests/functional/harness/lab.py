@@ -17,7 +17,7 @@ from scapy.layers.inet import UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.packet import Raw
 
-from . import decode, mip6
+from . import decode, mip6, netns
 from .box import Box
 from .netns import Namespaces
 from .wire import Wire
@@ -38,7 +38,7 @@ def network(name, number, authentication="none", **more):
 def configuration(networks, n_ports=2, worker_cores=(0,), **dataplane):
     """A whole configuration for the namespaces of a lab."""
     ports = [{"name": "core0", "device": "net_af_packet0,iface=h0",
-              "addresses": [f"{CORE_BOX}/64"]},
+              "addresses": [f"{CORE_BOX}/64", "192.0.2.1/24"]},
              {"name": "acc0", "device": "net_af_packet1,iface=h1",
               "addresses": [f"{ACCESS_BOX}/64"]}]
     return {"node": {"name": "test", "site": "lab"},
@@ -74,6 +74,8 @@ class Lab:
             name = self.namespaces.add(short)
             Namespaces.veth(name, outside, self.ha, inside)
             Namespaces.address(name, outside, f"{address}/64")
+        netns.run("ip", "-n", self.namespaces.prefix + "peer", "address", "add", "192.0.2.2/24",
+                  "dev", "p0")
         self.box = Box(self.ha, self.config, subscribers, self.routes)
         for short, outside, inside, _ in peers:
             self.wires.append(Wire(
