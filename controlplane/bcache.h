@@ -35,14 +35,14 @@ enum bce_state {
 // of home prefixes and agents fills home_prefix and care_of.agent (they are not in the store).
 struct bce {
 	struct ip6 home;
+	uint32_t domain;
+	uint32_t generation; // of what the dataplane has or is to have
 	struct api_care_of care_of; // meaningless in BCE_HOLD
 	uint64_t expires_ns; // CLOCK_BOOTTIME: end of life, or of the hold
 	uint64_t mesg_id; // floor: last accepted RFC 4285 timestamp, 0 = none yet
 	uint64_t packets_down, bytes_down; // of versions that the dataplane has retired
 	uint64_t packets_up, bytes_up;
 	uint64_t registered_at_s; // CLOCK_REALTIME of the first registration, for people
-	uint32_t domain;
-	uint32_t generation; // of what the dataplane has or is to have
 	uint32_t lifetime_s; // as granted
 	uint32_t mn_next, mn_prev; // bcache's own: bindings of the same MN-ID
 	uint16_t home_prefix; // index, 1..API_MAX_HOME_PREFIXES-1
@@ -89,14 +89,16 @@ void bcache_free(struct bcache *bc);
 uint32_t bcache_reserve(struct bcache *bc);
 void bcache_release(struct bcache *bc, uint32_t handle);
 
-// Takes the given handle, as the store's replay needs it.
-// Returns: 0, -EEXIST (taken), -ERANGE (no such handle), -ENOSPC (max_bindings live).
+// Takes the given handle, as the store's replay needs it, beyond max_bindings too: what was
+// acknowledged stays when the limit was lowered.
+// Returns: 0, -EEXIST (taken), -ERANGE (no such handle).
 int bcache_reserve_at(struct bcache *bc, uint32_t handle);
 
 // Puts *value in place of a reserved or an existing record; state BCE_LIVE or BCE_HOLD. Domain and
-// home address of an existing record stay, and no other handle may have them; mn_next and mn_prev
-// of *value are ignored.
-void bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
+// home address of an existing record stay; mn_next and mn_prev of *value are ignored.
+// Returns: 0, or -EEXIST (another handle has this home address; nothing is changed. Only a replay
+// over a reboot with a wrong clock can meet it: the later of the two in the log is the newer one).
+int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
 
 // Forgets a live or held record and frees its handle.
 // Returns: 0, or -EBUSY while it is dirty (the dataplane was not told yet).

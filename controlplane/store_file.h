@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The LMDB file of the store: making, checking, opening and walking it. One database of 64-bit
+// numbers; entry 0 is the head (format and id), the log begins at 1. LMDB's own lock file is not
+// used: the flock of the state directory keeps others out, and so no reader can keep old pages.
+#pragma once
+
+#include <lmdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "controlplane/record.h"
+
+struct store_file {
+	MDB_env *env; // owned
+	MDB_dbi dbi;
+	uint64_t id; // from the head
+	uint64_t first; // from the head: no entry has a lower number
+};
+
+// The negative errno for a result of LMDB.
+int store_file_errno(int rc);
+
+// Makes a file at path (replacing one) that has a head with file->id and file->first and nothing
+// else, open, with MDB_NOSYNC set: call mdb_env_sync and clear it before trusting the file.
+// Returns: 0 or negative errno.
+int store_file_create(struct store_file *file, const char *path, size_t map_bytes);
+
+// Opens a file that store_file_check has passed. Returns: 0 or negative errno.
+int store_file_open(struct store_file *file, const char *path, size_t map_bytes, unsigned flags);
+void store_file_close(struct store_file *file);
+
+// Reads the whole file in a child process. Returns: 0; -EBADMSG (damaged, cut short, or not a
+// store); -EPROTONOSUPPORT (other version); or negative errno.
+int store_file_check(const char *path);
+
+// Calls fn for every entry of the log in order; r is borrowed for the call. Stops when fn gives other
+// than 0. Returns: that, 0 at the end, -EBADMSG (an entry is damaged), or negative errno.
+int store_file_walk(const struct store_file *file,
+	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx);
