@@ -6,7 +6,7 @@
 // index, so that a gateway's new address is one pointer write.
 #pragma once
 
-#include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/base/addr.h"
@@ -48,3 +48,22 @@ static inline const struct nexthop *nexthop_get(uint32_t idx)
 {
 	return rcu_load(&nexthop_table[idx]);
 }
+
+// Makes the table with max entries. Before start. Returns: 0 or -ENOMEM.
+int nexthop_init(uint32_t max);
+// Frees everything. Workers must have stopped.
+void nexthop_free(void);
+
+// Publishes a copy of obj under a new index. Thread: mirror only, as all below.
+// Returns: the index, or 0 when the table or memory is full.
+uint32_t nexthop_add(const struct nexthop *obj);
+// Publishes a copy of obj under an index in use; the old object is retired.
+// Returns: 0 or -ENOMEM (nothing changed).
+int nexthop_set(uint32_t idx, const struct nexthop *obj);
+// Retires an index that no table and no group leads to after the coming commit.
+// Returns: 0 or -ENOMEM (the index stays in use).
+int nexthop_del(uint32_t idx);
+
+// Frees what was retired, and its indices. After a grace period that began after the last retiring.
+void nexthop_reclaim(void);
+bool nexthop_has_retired(void);

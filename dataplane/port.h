@@ -31,6 +31,15 @@ struct port {
 extern struct port ports[CONFIG_MAX_PORTS];
 extern uint16_t n_ports;
 
+// Makes the packet buffers that the ports, the workers and what waits between them need, with room
+// for the largest frame configured. Before ports_start. Returns: owned, or NULL with the reason logged.
+struct rte_mempool *port_pool_make(const struct config_dataplane *config);
+// Bytes that port_pool_make takes.
+uint64_t port_pool_memory(const struct config_dataplane *config);
+
+// True when device is a PCI address ("0000:3b:00.0", arguments may follow a comma), not a vdev.
+bool port_is_pci(const char *device);
+
 // Brings all configured ports and their twins up: vdev or PCI probe, queues for n_workers workers,
 // promiscuous, twin with MAC, MTU and addresses, quiet netdev under af_packet. Before start, as root.
 // Returns: 0, or negative errno with the reason logged and everything undone.
@@ -46,3 +55,12 @@ int port_queue_fd(const struct port *port, uint16_t queue);
 
 // Port whose twin has this ifindex, or NULL.
 struct port *port_by_ifindex(uint32_t ifindex);
+
+// Follows the link state of the device: sets port->carrier and hands it to the twin when it changed.
+// Thread: mirror only.
+void port_set_carrier(struct port *port, bool has_carrier);
+// Asks the device itself; for devices without a netdev underneath. Thread: mirror only.
+void port_poll_carrier(struct port *port);
+
+// Registers /unwired/ports. Returns: 0 or negative errno.
+int port_show_register(void);

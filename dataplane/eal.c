@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/eal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/base/user.h"
+#include "dataplane/fib.h"
+#include "dataplane/port.h"
+
+#define FILE_PREFIX "unwired"
+#define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
+
+enum {
+	BINDING_BYTES = 160, // forwarding entry, hash slot, side data
+	MEMORY_SLACK_MB = 96, // device queues, rings, EAL itself
+	ARGV_MAX = 24,
+};
+
+uint32_t eal_memory_mb(const struct config_dataplane *config)
+{
+	uint64_t bytes = (uint64_t)config->max_bindings * BINDING_BYTES;
+
+	if (config->memory_mb != 0)
+		return config->memory_mb;
+	bytes += fib6_memory(config->max_routes);
+	bytes += port_pool_memory(config);
+	return (uint32_t)(bytes >> 20) + MEMORY_SLACK_MB;
+}
+
+static uint64_t read_number(const char *path)
+{
+	unsigned long long value = 0;
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%llu", &value) != 1)
+		value = 0;
+	fclose(f);
+	return value;
+}
+
+// Free hugepage memory of all sizes.
+static uint64_t hugepages_free_mb(void)
+{
+	struct dirent *entry;
+	uint64_t kb = 0;
+	DIR *dir = opendir(HUGEPAGES_DIR);
+
+	if (dir == NULL)
+		return 0;
+	while ((entry = readdir(dir)) != NULL) {
+		unsigned long long size_kb;
+		char path[PATH_MAX];
+
+		if (sscanf(entry->d_name, "hugepages-%llukB", &size_kb) != 1)
+			continue;
+		snprintf(path, sizeof(path), HUGEPAGES_DIR "/%s/free_hugepages", entry->d_name);
+		kb += read_number(path) * size_kb;
+	}
+	closedir(dir);
+	return kb >> 10;
+}
+
+// Decides between hugepages and ordinary memory. Returns: 0 or -ENOMEM, logged.
+static int choose_memory(const struct config_dataplane *config, uint32_t need_mb, bool *hugepages)
+{
+	uint64_t free_mb = hugepages_free_mb();
+
+	*hugepages = config->hugepages != CONFIG_HUGEPAGES_OFF && free_mb >= need_mb;
+	if (config->hugepages == CONFIG_HUGEPAGES_ON && !*hugepages) {
+		log_err("eal_no_hugepages key=dataplane.hugepages need_mb=%u free_mb=%llu "
+			"hint=\"raise vm.nr_hugepages or say auto\"",
+			need_mb, (unsigned long long)free_mb);
+		return -ENOMEM;
+	}
+	log_info("eal_memory hugepages=%s memory_mb=%u free_hugepages_mb=%llu",
+		*hugepages ? "on" : "off", need_mb, (unsigned long long)free_mb);
+	return 0;
+}
+
+static int check_core(const char *key, unsigned int core)
+{
+	long n_cores = sysconf(_SC_NPROCESSORS_CONF);
+
+	if ((long)core < n_cores)
+		return 0;
+	log_err("eal_no_such_core key=%s core=%u allowed=0..%ld", key, core, n_cores - 1);
+	return -EINVAL;
+}
+
+// Writes "0@main,1@core,..." Returns: 0 or -EINVAL, logged.
+static int lcores_text(const struct config_dataplane *config, char *buf, size_t size)
+{
+	int error = check_core("dataplane.main_core", config->main_core);
+	int used = snprintf(buf, size, "0@%u", config->main_core);
+
+	for (unsigned int w = 0; error == 0 && w < config->n_workers; w++) {
+		char key[48];
+
+		snprintf(key, sizeof(key), "dataplane.worker_cores[%u]", w);
+		error = check_core(key, config->worker_cores[w]);
+		used += snprintf(
+			buf + used, size - (size_t)used, ",%u@%u", w + 1, config->worker_cores[w]);
+	}
+	return error;
+}
+
+static bool has_pci(const struct config_dataplane *config)
+{
+	for (unsigned int i = 0; i < config->n_ports; i++) {
+		if (port_is_pci(config->ports[i].device))
+			return true;
+	}
+	return false;
+}
+
+// The runtime directory belongs to the run-time user, so that the files can be removed at the end,
+// after root has been given up.
+static void give_runtime_dir(void)
+{
+	const char *dir = rte_eal_get_runtime_dir();
+	char path[PATH_MAX];
+	struct dirent *entry;
+	uid_t uid;
+	gid_t gid;
+	DIR *d;
+
+	if (geteuid() != 0 || user_lookup(&uid, &gid) != 0)
+		return;
+	snprintf(path, sizeof(path), "%s/..", dir);
+	d = opendir(dir);
+	if (d == NULL || chown(path, uid, gid) != 0 || chown(dir, uid, gid) != 0)
+		log_warn("eal_runtime_dir_not_given dir=%s error=%s", dir, strerror(errno));
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		if (entry->d_name[0] != '.' && lchown(path, uid, gid) != 0)
+			log_warn("eal_runtime_file_not_given file=%s error=%s", path,
+				strerror(errno));
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+static int make_run_dir(const char *run_dir)
+{
+	static const char tail[] = "/dpdk/" FILE_PREFIX "/dpdk_telemetry.v2:00";
+	int error;
+
+	if (strlen(run_dir) + sizeof(tail) > sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		log_err("eal_run_dir_too_long run_dir=%s", run_dir);
+		return -ENAMETOOLONG;
+	}
+	error = user_make_dir(run_dir);
+	if (error != 0) {
+		log_err("eal_run_dir_failed run_dir=%s error=%s", run_dir, strerror(-error));
+		return error;
+	}
+	return setenv("RUNTIME_DIRECTORY", run_dir, 1) == 0 ? 0 : -errno;
+}
+
+int eal_start(const struct config_dataplane *config, const char *run_dir)
+{
+	static char lcores[CONFIG_MAX_WORKERS * 12 + 12];
+	static char memory[16];
+	static char *argv[ARGV_MAX];
+	uint32_t need_mb = eal_memory_mb(config);
+	bool hugepages;
+	int argc = 0;
+	int error = make_run_dir(run_dir);
+
+	if (error == 0)
+		error = lcores_text(config, lcores, sizeof(lcores));
+	if (error == 0)
+		error = choose_memory(config, need_mb, &hugepages);
+	if (error != 0)
+		return error;
+	snprintf(memory, sizeof(memory), "%u", need_mb);
+	// The EAL keeps pointers to these.
+	argv[argc++] = (char *)"unwired-dataplane";
+	argv[argc++] = (char *)"--file-prefix=" FILE_PREFIX;
+	argv[argc++] = (char *)"--log-level=warning";
+	argv[argc++] = (char *)"--force-max-simd-bitwidth=512";
+	argv[argc++] = (char *)"--lcores";
+	argv[argc++] = lcores;
+	argv[argc++] = (char *)(hugepages ? "--in-memory" : "--no-huge");
+	argv[argc++] = (char *)"-m";
+	argv[argc++] = memory;
+	if (!has_pci(config))
+		argv[argc++] = (char *)"--no-pci";
+	if (rte_eal_init(argc, argv) < 0) {
+		error = rte_errno != 0 ? -rte_errno : -EIO;
+		log_err("eal_start_failed memory_mb=%u hugepages=%s lcores=%s error=%s", need_mb,
+			hugepages ? "on" : "off", lcores, strerror(-error));
+		return error;
+	}
+	give_runtime_dir();
+	return 0;
+}

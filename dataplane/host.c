@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <linux/if_tun.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/base/wire.h"
+#include "dataplane/netdev.h"
+#include "dataplane/netlink.h"
+#include "dataplane/port.h"
+
+enum {
+	TABLE = 191,
+	RULE_PREFERENCE = 191, // after the local table (0), before main (32766)
+	ADDR_GEN_NONE = 1, // no link-local address, so no multicast chatter
+	BUSY_RETRIES = 40, // of 50 ms
+	BUSY_RETRY_US = 50000,
+};
+
+static int tun_fd = -1;
+static int requests = -1;
+static uint32_t ifindex;
+
+static uint16_t inner_mtu(void)
+{
+	uint16_t mtu = UINT16_MAX;
+
+	for (unsigned int i = 0; i < n_ports; i++)
+		mtu = ports[i].mtu < mtu ? ports[i].mtu : mtu;
+	mtu -= sizeof(struct ip6_hdr_wire);
+	return mtu < IP6_MIN_MTU ? IP6_MIN_MTU : mtu;
+}
+
+static int open_tun(void)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", HOST_TUN_NAME);
+	for (unsigned int i = 0; ioctl(fd, TUNSETIFF, &ifr) != 0; i++) {
+		int error = -errno;
+
+		if (error != -EBUSY || i == BUSY_RETRIES) {
+			close(fd);
+			return error;
+		}
+		usleep(BUSY_RETRY_US);
+	}
+	return fd;
+}
+
+int host_tun_open(void)
+{
+	int error;
+
+	requests = netlink_open();
+	error = requests < 0 ? requests : 0;
+	if (error == 0) {
+		tun_fd = open_tun();
+		error = tun_fd < 0 ? tun_fd : 0;
+	}
+	if (error == 0) {
+		ifindex = if_nametoindex(HOST_TUN_NAME);
+		netdev_sysctl("ipv6", HOST_TUN_NAME, "disable_ipv6", 0);
+		netdev_sysctl("ipv6", HOST_TUN_NAME, "addr_gen_mode", ADDR_GEN_NONE);
+		netdev_sysctl("ipv6", HOST_TUN_NAME, "accept_ra", 0);
+		error = netdev_set_mtu(HOST_TUN_NAME, inner_mtu());
+	}
+	if (error == 0)
+		error = netdev_set_flags(HOST_TUN_NAME, IFF_UP, 0);
+	if (error == 0)
+		error = netlink_rule(requests, RULE_PREFERENCE, TABLE);
+	if (error != 0) {
+		log_err("host_tun_failed name=" HOST_TUN_NAME " error=%s", strerror(-error));
+		host_tun_close();
+		return error;
+	}
+	return tun_fd;
+}
+
+void host_tun_close(void)
+{
+	if (tun_fd >= 0)
+		close(tun_fd);
+	if (requests >= 0)
+		close(requests);
+	tun_fd = -1;
+	requests = -1;
+}
+
+int host_route_set(const struct ip6_prefix *prefix)
+{
+	return netlink_route(requests, true, TABLE, prefix, ifindex);
+}
+
+int host_route_del(const struct ip6_prefix *prefix)
+{
+	return netlink_route(requests, false, TABLE, prefix, ifindex);
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/twin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <linux/if_tun.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/netdev.h"
+#include "dataplane/netlink.h"
+
+enum {
+	BUSY_RETRIES = 40, // of 50 ms: the interface of a killed process may still be going away
+	BUSY_RETRY_US = 50000,
+	MAX_SEGMENTS = 16,
+};
+
+static int requests = -1; // netlink socket for addresses; main lcore
+static uint32_t lo_ifindex;
+
+// The on-link prefixes of the twins, to place agent addresses. Written before start.
+static struct ip6_prefix on_link[CONFIG_MAX_PORTS][CONFIG_MAX_PORT_ADDRESSES];
+static uint8_t n_on_link[CONFIG_MAX_PORTS];
+
+int twin_init(void)
+{
+	int error;
+
+	requests = netlink_open();
+	if (requests < 0) {
+		log_err("twin_netlink_failed error=%s", strerror(-requests));
+		return requests;
+	}
+	lo_ifindex = if_nametoindex("lo");
+	netdev_sysctl("ipv4", "all", "send_redirects", 0);
+	netdev_sysctl("ipv6", "lo", "disable_ipv6", 0);
+	error = netdev_set_flags("lo", IFF_UP, 0);
+	if (error == 0)
+		error = netlink_address_flush(requests, lo_ifindex);
+	if (error != 0) {
+		log_err("twin_lo_failed error=%s", strerror(-error));
+		twin_free();
+	}
+	return error;
+}
+
+void twin_free(void)
+{
+	if (requests >= 0)
+		close(requests);
+	requests = -1;
+}
+
+// Makes the interface. Returns: its descriptor or negative errno.
+static int open_tap(const char *name)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	for (unsigned int i = 0; ioctl(fd, TUNSETIFF, &ifr) != 0; i++) {
+		int error = -errno;
+
+		if (error != -EBUSY || i == BUSY_RETRIES) {
+			close(fd);
+			return error;
+		}
+		usleep(BUSY_RETRY_US);
+	}
+	return fd;
+}
+
+// Everything that must be so before the interface goes up.
+static void set_sysctls(const char *name)
+{
+	netdev_sysctl("ipv6", name, "disable_ipv6", 0);
+	netdev_sysctl("ipv6", name, "accept_dad", 0);
+	netdev_sysctl("ipv6", name, "dad_transmits", 0);
+	netdev_sysctl("ipv6", name, "accept_ra", 0);
+	netdev_sysctl("ipv6", name, "accept_redirects", 0);
+	netdev_sysctl("ipv6", name, "forwarding", 1);
+	netdev_sysctl("ipv4", name, "rp_filter", 0);
+	netdev_sysctl("ipv4", name, "send_redirects", 0);
+	netdev_sysctl("ipv4", name, "accept_redirects", 0);
+}
+
+static int set_addresses(const struct port *port, const struct config_port *config)
+{
+	for (unsigned int i = 0; i < config->n_addresses; i++) {
+		int error =
+			netlink_address(requests, true, port->ifindex, &config->addresses[i], true);
+
+		if (error != 0) {
+			char text[PREFIX_STRLEN];
+
+			log_err("twin_address_failed port=%s address=%s error=%s", port->name,
+				prefix_str(&config->addresses[i], text), strerror(-error));
+			return error;
+		}
+		on_link[port->index][i] = config->addresses[i];
+	}
+	n_on_link[port->index] = config->n_addresses;
+	return 0;
+}
+
+int twin_open(struct port *port, const struct config_port *config)
+{
+	int error;
+
+	if (if_nametoindex(port->name) != 0)
+		log_debug("twin_name_taken port=%s", port->name);
+	port->tap_fd = open_tap(port->name);
+	if (port->tap_fd < 0) {
+		error = port->tap_fd;
+		log_err("twin_open_failed port=%s error=%s", port->name, strerror(-error));
+		return error;
+	}
+	set_sysctls(port->name);
+	port->ifindex = if_nametoindex(port->name);
+	error = netdev_set_mac(port->name, port->mac.addr_bytes);
+	if (error == 0)
+		error = netdev_set_mtu(port->name, port->mtu);
+	if (error == 0)
+		error = netdev_set_flags(port->name, IFF_UP, 0);
+	if (error != 0) {
+		log_err("twin_setup_failed port=%s mtu=%u error=%s", port->name, port->mtu,
+			strerror(-error));
+		goto close_twin;
+	}
+	error = set_addresses(port, config);
+	if (error != 0)
+		goto close_twin;
+	twin_set_carrier(port, port->carrier);
+	return 0;
+
+close_twin:
+	twin_close(port);
+	return error;
+}
+
+void twin_close(struct port *port)
+{
+	if (port->tap_fd >= 0)
+		close(port->tap_fd);
+	port->tap_fd = -1;
+	port->ifindex = 0;
+	n_on_link[port->index] = 0;
+}
+
+void twin_set_carrier(const struct port *port, bool has_carrier)
+{
+	int carrier = has_carrier;
+
+	if (ioctl(port->tap_fd, TUNSETCARRIER, &carrier) != 0)
+		log_warn("twin_carrier_failed port=%s error=%s", port->name, strerror(errno));
+}
+
+struct rte_mbuf *twin_read(const struct port *port, struct rte_mempool *pool)
+{
+	static uint8_t spill[1]; // tells a frame that fills the buffer from one that is larger
+	struct rte_mbuf *pkt = rte_pktmbuf_alloc(pool);
+	struct iovec iov[2];
+	ssize_t n;
+
+	if (pkt == NULL) {
+		// Take the frame all the same, or the descriptor stays readable.
+		n = read(port->tap_fd, spill, sizeof(spill));
+		errno = n < 0 && errno == EAGAIN ? EAGAIN : ENOMEM;
+		return NULL;
+	}
+	iov[0].iov_base = rte_pktmbuf_mtod(pkt, void *);
+	iov[0].iov_len = rte_pktmbuf_tailroom(pkt);
+	iov[1].iov_base = spill;
+	iov[1].iov_len = sizeof(spill);
+	n = readv(port->tap_fd, iov, 2);
+	if (n <= 0 || (size_t)n > iov[0].iov_len) {
+		int error = n > 0 ? EMSGSIZE : (n == 0 ? EAGAIN : errno);
+
+		rte_pktmbuf_free(pkt);
+		errno = error;
+		return NULL;
+	}
+	pkt->data_len = (uint16_t)n;
+	pkt->pkt_len = (uint32_t)n;
+	pkt->port = port->index;
+	return pkt;
+}
+
+int twin_write(const struct port *port, struct rte_mbuf *pkt)
+{
+	struct iovec iov[MAX_SEGMENTS];
+	int n = 0;
+	int error = 0;
+
+	for (const struct rte_mbuf *seg = pkt; seg != NULL; seg = seg->next) {
+		if (n == MAX_SEGMENTS) {
+			rte_pktmbuf_free(pkt);
+			return -EMSGSIZE;
+		}
+		iov[n].iov_base = rte_pktmbuf_mtod(seg, void *);
+		iov[n++].iov_len = seg->data_len;
+	}
+	if (writev(port->tap_fd, iov, n) < 0)
+		error = -errno;
+	rte_pktmbuf_free(pkt);
+	return error;
+}
+
+// The interface that carries an agent address.
+static uint32_t local_ifindex(const struct ip6 *a)
+{
+	for (unsigned int p = 0; p < n_ports; p++) {
+		for (unsigned int i = 0; i < n_on_link[p]; i++) {
+			if (prefix_contains(&on_link[p][i], a))
+				return ports[p].ifindex;
+		}
+	}
+	return lo_ifindex;
+}
+
+// True for an address that a twin has by configuration and must keep.
+static bool is_configured(const struct ip6 *a)
+{
+	for (unsigned int p = 0; p < n_ports; p++) {
+		for (unsigned int i = 0; i < n_on_link[p]; i++) {
+			if (ip6_eq(&on_link[p][i].addr, a))
+				return true;
+		}
+	}
+	return false;
+}
+
+int twin_add_local(const struct ip6 *a)
+{
+	struct ip6_prefix host = { .addr = *a, .len = 128 };
+
+	if (is_configured(a))
+		return 0;
+	return netlink_address(requests, true, local_ifindex(a), &host, false);
+}
+
+int twin_del_local(const struct ip6 *a)
+{
+	struct ip6_prefix host = { .addr = *a, .len = 128 };
+
+	if (is_configured(a))
+		return 0;
+	return netlink_address(requests, false, local_ifindex(a), &host, false);
+}
