@@ -122,6 +122,10 @@ class Lab:
             if packets != before.get(name, 0):
                 taken[name] = packets - before.get(name, 0)
 
+    def workers(self):
+        """The counters of each worker."""
+        return sorted(self.box.rows("workers"), key=lambda w: w["worker"])
+
     # The end.
 
     def close(self):
