@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/anchor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_byteorder.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/host.h"
+#include "dataplane/mirror.h"
+#include "dataplane/twin.h"
+
+enum { OUTER_HOP_LIMIT = 64 };
+
+const struct agent *anchor_agents[API_MAX_AGENTS];
+const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
+
+static bool agent_is_fresh[API_MAX_AGENTS];
+static bool home_prefix_is_fresh[API_MAX_HOME_PREFIXES];
+
+// Publishes new (or NULL) in place of *slot and frees what was there after a grace period. Waiting
+// is fine here: anchors change when an operator changes the configuration.
+#define ANCHOR_SWAP(slot, new)                             \
+	do {                                               \
+		void *old_ = (void *)(uintptr_t) * (slot); \
+		rcu_publish((slot), (new));                \
+		if (old_ != NULL) {                        \
+			rcu_wait();                        \
+			free(old_);                        \
+		}                                          \
+	} while (0)
+
+static void agent_drop(uint16_t idx)
+{
+	struct ip6 address = anchor_agents[idx]->outer.src;
+
+	twin_del_local(&address);
+	ANCHOR_SWAP(&anchor_agents[idx], NULL);
+}
+
+int anchor_agent_set(const struct api_agent_set *set)
+{
+	struct agent *agent;
+	int error;
+
+	if (set->agent >= API_MAX_AGENTS)
+		return -EINVAL;
+	agent_is_fresh[set->agent] = true;
+	if (anchor_agents[set->agent] != NULL) {
+		if (ip6_eq(&anchor_agents[set->agent]->outer.src, &set->address))
+			return 0;
+		agent_drop(set->agent);
+	}
+	error = twin_add_local(&set->address);
+	if (error != 0)
+		return error;
+	agent = calloc(1, sizeof(*agent));
+	if (agent == NULL)
+		return -ENOMEM;
+	agent->outer.vtc_flow_be = rte_cpu_to_be_32(6u << 28);
+	agent->outer.next_header = PROTO_IPV6;
+	agent->outer.hop_limit = OUTER_HOP_LIMIT;
+	agent->outer.src = set->address;
+	ANCHOR_SWAP(&anchor_agents[set->agent], agent);
+	return 0;
+}
+
+static struct ip6_prefix prefix_of(const struct api_home_prefix_set *set)
+{
+	return (struct ip6_prefix){ .addr = set->prefix, .len = set->prefix_len };
+}
+
+static void home_prefix_drop(uint16_t idx)
+{
+	struct ip6_prefix prefix = prefix_of(anchor_home_prefixes[idx]);
+
+	host_route_del(&prefix);
+	mirror_home_prefix_del(idx);
+	ANCHOR_SWAP(&anchor_home_prefixes[idx], NULL);
+}
+
+static bool same_home_prefix(
+	const struct api_home_prefix_set *a, const struct api_home_prefix_set *b)
+{
+	return ip6_eq(&a->prefix, &b->prefix) && a->prefix_len == b->prefix_len &&
+	       a->key_len == b->key_len && a->domain == b->domain;
+}
+
+int anchor_home_prefix_set(const struct api_home_prefix_set *set)
+{
+	const struct api_home_prefix_set *old;
+	struct api_home_prefix_set *copy;
+	struct ip6_prefix prefix = prefix_of(set);
+	int error;
+
+	if (set->home_prefix == 0 || set->home_prefix >= API_MAX_HOME_PREFIXES ||
+		set->prefix_len < 16 || set->prefix_len > set->key_len || set->key_len > 128)
+		return -EINVAL;
+	home_prefix_is_fresh[set->home_prefix] = true;
+	old = anchor_home_prefixes[set->home_prefix];
+	if (old != NULL && same_home_prefix(old, set))
+		return 0;
+	if (old != NULL)
+		home_prefix_drop(set->home_prefix);
+	copy = malloc(sizeof(*copy));
+	if (copy == NULL)
+		return -ENOMEM;
+	*copy = *set;
+	ANCHOR_SWAP(&anchor_home_prefixes[set->home_prefix], copy);
+	mirror_home_prefix_set(set);
+	error = host_route_set(&prefix);
+	if (error != 0)
+		log_warn("host_route_failed home_prefix=%u error=%d", set->home_prefix, -error);
+	return 0;
+}
+
+void anchor_mark_begin(void)
+{
+	memset(agent_is_fresh, 0, sizeof(agent_is_fresh));
+	memset(home_prefix_is_fresh, 0, sizeof(home_prefix_is_fresh));
+}
+
+void anchor_sweep(void)
+{
+	for (uint16_t i = 0; i < API_MAX_HOME_PREFIXES; i++) {
+		if (anchor_home_prefixes[i] != NULL && !home_prefix_is_fresh[i])
+			home_prefix_drop(i);
+	}
+	for (uint16_t i = 0; i < API_MAX_AGENTS; i++) {
+		if (anchor_agents[i] != NULL && !agent_is_fresh[i])
+			agent_drop(i);
+	}
+}
+
+void anchor_free(void)
+{
+	anchor_mark_begin();
+	anchor_sweep();
+}

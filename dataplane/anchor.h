@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// What control says this node anchors: agent addresses (tunnel ends) and home prefixes. Few, rarely
+// changed, published under RCU. The main lcore writes; workers read.
+#pragma once
+
+#include "dataplane/api/records.h"
+#include "dataplane/base/wire.h"
+#include "dataplane/rcu.h"
+
+// An agent address as the outer header that is copied in front of what goes into its tunnels; the
+// care-of address, length, traffic class and flow label are patched in.
+struct agent {
+	struct ip6_hdr_wire outer;
+};
+
+extern const struct agent *anchor_agents[API_MAX_AGENTS];
+extern const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
+
+static inline const struct agent *anchor_agent(uint16_t idx)
+{
+	return rcu_load(&anchor_agents[idx]);
+}
+
+static inline const struct api_home_prefix_set *anchor_home_prefix(uint16_t idx)
+{
+	return rcu_load(&anchor_home_prefixes[idx]);
+}
+
+// Takes an agent address or home prefix in: publishes it, puts the address on the loopback, lays the
+// prefix over the FIB and routes it to us in the kernel. The same again costs nothing.
+// Returns: 0, -EINVAL (index or length out of range), or what the kernel said. Thread: main lcore.
+int anchor_agent_set(const struct api_agent_set *set);
+int anchor_home_prefix_set(const struct api_home_prefix_set *set);
+
+// Mark and sweep, with the bindings': what was not set again since anchor_mark_begin goes away.
+void anchor_mark_begin(void);
+void anchor_sweep(void);
+
+// Takes everything away at the end. Workers must have stopped.
+void anchor_free(void);

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/bindtab.h"
+
+#include <emmintrin.h>
+#include <errno.h>
+#include <sys/random.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_malloc.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/rcu.h"
+
+enum {
+	SLOTS = 3,
+	// A slot whose entry is gone but whose key a reader may still be comparing.
+	IDX_DEAD = UINT32_MAX,
+	BULK_MAX = 64,
+	DEFER_MAX = 8192, // operations that wait before set and del refuse
+};
+
+// idx: 0 = free, IDX_DEAD, else an entry. next: 0 = end, else an overflow bucket.
+struct bucket {
+	union bindtab_key key[SLOTS];
+	uint32_t idx[SLOTS];
+	uint32_t next;
+} __rte_cache_aligned;
+static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
+
+// What only the writer needs of an entry. in_use: not on the free list.
+struct cold {
+	union bindtab_key key;
+	uint32_t handle;
+	uint32_t mark : 31;
+	uint32_t is_live : 1;
+};
+static_assert(sizeof(struct cold) == 24, "cold record");
+
+// What to do once the grace period of its group is over.
+enum defer_kind {
+	DEFER_ENTRY, // at: entry, report and free
+	DEFER_SLOT, // at, slot: dead, free and close the hole
+	DEFER_MOVE, // at, slot: was copied into a hole nearer to the head
+	DEFER_BUCKET, // at: overflow bucket, free
+};
+
+struct defer {
+	uint32_t kind;
+	uint32_t slot;
+	uint32_t at;
+};
+
+struct defer_group {
+	uint32_t n;
+	uint64_t token;
+	struct defer ops[2 * DEFER_MAX]; // finishing one defers at most two
+};
+
+struct bindtab {
+	// Read by workers.
+	uint64_t seed[3];
+	struct bucket
+		*buckets; // main ones, then overflow ones from n_main on (index 0 unused there)
+	struct binding *entries; // entry 0 unused
+	uint32_t mask;
+	// Writer only.
+	uint32_t max_bindings;
+	uint32_t n_entries; // slots of entries[]
+	uint32_t n_live;
+	uint32_t n_fresh; // live entries with the current mark
+	uint32_t mark;
+	uint32_t sweep_at;
+	uint32_t n_free_entries;
+	uint32_t n_free_buckets;
+	uint32_t *free_entries;
+	uint32_t *free_buckets;
+	struct cold *cold;
+	struct defer_group groups[2]; // [filling], [1 - filling] waits
+	unsigned int filling;
+	bool is_waiting;
+	bindtab_retired_fn retired;
+	void *ctx;
+};
+
+static uint32_t main_buckets(uint32_t max_bindings)
+{
+	return rte_align32pow2(RTE_MAX(max_bindings - max_bindings / 3, 64u));
+}
+
+// Versions that wait for their grace period hold an entry beside the live ones.
+static uint32_t entry_slots(uint32_t max_bindings)
+{
+	return max_bindings + 2 * DEFER_MAX + 1;
+}
+
+// A chain of k keys takes less than k/3 + 1 buckets; chains with an overflow bucket have k >= 4, so
+// live keys need at most max/3 overflow buckets. Holes that wait for their grace period and moves
+// under way add at most one bucket each.
+static uint32_t overflow_buckets(uint32_t max_bindings)
+{
+	return max_bindings / 3 + RTE_MIN(max_bindings, 2u * DEFER_MAX) + 2;
+}
+
+size_t bindtab_memory(uint32_t max)
+{
+	return sizeof(struct bindtab) +
+	       ((size_t)main_buckets(max) + overflow_buckets(max)) * sizeof(struct bucket) +
+	       (size_t)entry_slots(max) * (sizeof(struct binding) + sizeof(struct cold) + 4) +
+	       (size_t)overflow_buckets(max) * 4;
+}
+
+struct bindtab *bindtab_new(uint32_t max_bindings, bindtab_retired_fn retired, void *ctx)
+{
+	uint32_t n_main = main_buckets(max_bindings), n_over = overflow_buckets(max_bindings);
+	struct bindtab *tab = rte_zmalloc("bindtab", sizeof(*tab), RTE_CACHE_LINE_SIZE);
+
+	if (tab == NULL)
+		goto fail;
+	tab->max_bindings = max_bindings;
+	tab->n_entries = entry_slots(max_bindings);
+	tab->mask = n_main - 1;
+	tab->mark = 1;
+	tab->retired = retired;
+	tab->ctx = ctx;
+	tab->buckets = rte_zmalloc("bind_buckets",
+		((size_t)n_main + n_over) * sizeof(struct bucket), RTE_CACHE_LINE_SIZE);
+	tab->entries = rte_zmalloc("bind_entries", (size_t)tab->n_entries * sizeof(struct binding),
+		RTE_CACHE_LINE_SIZE);
+	tab->cold = rte_zmalloc("bind_cold", (size_t)tab->n_entries * sizeof(struct cold), 0);
+	tab->free_entries = rte_malloc("bind_free", (size_t)tab->n_entries * 4, 0);
+	tab->free_buckets = rte_malloc("bind_overflow", (size_t)n_over * 4, 0);
+	if (tab->buckets == NULL || tab->entries == NULL || tab->cold == NULL ||
+		tab->free_entries == NULL || tab->free_buckets == NULL)
+		goto fail;
+	if (getrandom(tab->seed, sizeof(tab->seed), 0) != sizeof(tab->seed))
+		goto fail;
+	for (uint32_t i = tab->n_entries - 1; i >= 1; i--)
+		tab->free_entries[tab->n_free_entries++] = i;
+	for (uint32_t i = n_over - 1; i >= 1; i--)
+		tab->free_buckets[tab->n_free_buckets++] = n_main + i;
+	return tab;
+
+fail:
+	bindtab_free(tab);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void bindtab_free(struct bindtab *tab)
+{
+	if (tab == NULL)
+		return;
+	rte_free(tab->buckets);
+	rte_free(tab->entries);
+	rte_free(tab->cold);
+	rte_free(tab->free_entries);
+	rte_free(tab->free_buckets);
+	rte_free(tab);
+}
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+	__uint128_t p = (__uint128_t)a * b;
+
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+static inline uint32_t bucket_of(const struct bindtab *tab, const union bindtab_key *key)
+{
+	uint64_t h = mix(key->q[0] ^ tab->seed[0], key->q[1] ^ tab->seed[1]);
+
+	return (uint32_t)mix(h, tab->seed[2] | 1) & tab->mask;
+}
+
+static inline bool key_eq(const union bindtab_key *a, const union bindtab_key *b)
+{
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
+	__m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
+}
+
+// Index of key's entry in the chain that begins at bucket at, 0 on a miss.
+// Order: the key of a slot is written before its idx is published, and no key changes before a
+// grace period after its idx went away; so a key that compares equal belongs to the idx read.
+static inline uint32_t chain_find(
+	const struct bindtab *tab, uint32_t at, const union bindtab_key *key)
+{
+	for (;;) {
+		const struct bucket *b = &tab->buckets[at];
+
+		for (unsigned int i = 0; i < SLOTS; i++) {
+			uint32_t idx = rcu_load(&b->idx[i]);
+
+			if (idx - 1 < IDX_DEAD - 1 && key_eq(&b->key[i], key))
+				return idx;
+		}
+		at = rcu_load(&b->next);
+		if (likely(at == 0))
+			return 0;
+	}
+}
+
+void bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *keys,
+	struct binding **out, unsigned int n)
+{
+	uint32_t at[BULK_MAX];
+
+	for (unsigned int i = 0; i < n; i++) {
+		at[i] = bucket_of(tab, &keys[i]);
+		rte_prefetch0(&tab->buckets[at[i]]);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t idx = chain_find(tab, at[i], &keys[i]);
+
+		out[i] = idx == 0 ? NULL : &tab->entries[idx];
+		rte_prefetch0(&tab->entries[idx]);
+	}
+}
+
+const struct binding *bindtab_find(
+	const struct bindtab *tab, const union bindtab_key *key, uint32_t *handle)
+{
+	uint32_t idx = chain_find(tab, bucket_of(tab, key), key);
+
+	if (idx == 0)
+		return NULL;
+	*handle = tab->cold[idx].handle;
+	return &tab->entries[idx];
+}
+
+static void defer_push(struct bindtab *tab, enum defer_kind kind, uint32_t at, uint32_t slot)
+{
+	struct defer_group *g = &tab->groups[tab->filling];
+
+	g->ops[g->n++] = (struct defer){ .kind = kind, .at = at, .slot = slot };
+}
+
+// Set and del defer at most three operations each.
+static bool defer_has_room(const struct bindtab *tab)
+{
+	return tab->groups[tab->filling].n + tab->groups[1 - tab->filling].n < DEFER_MAX - 8;
+}
+
+// Finds a free slot in the chain of bucket at, taking an overflow bucket when there is none.
+static bool slot_take(struct bindtab *tab, uint32_t at, uint32_t *bucket, unsigned int *slot)
+{
+	uint32_t fresh;
+
+	for (;;) {
+		struct bucket *b = &tab->buckets[at];
+
+		for (unsigned int i = 0; i < SLOTS; i++) {
+			if (b->idx[i] == 0) {
+				*bucket = at;
+				*slot = i;
+				return true;
+			}
+		}
+		if (b->next == 0)
+			break;
+		at = b->next;
+	}
+	if (tab->n_free_buckets == 0)
+		return false;
+	fresh = tab->free_buckets[--tab->n_free_buckets];
+	rcu_publish(&tab->buckets[at].next, fresh);
+	*bucket = fresh;
+	*slot = 0;
+	return true;
+}
+
+// Points every slot that holds old (two while a move is under way) to idx.
+static void slots_replace(
+	struct bindtab *tab, const union bindtab_key *key, uint32_t old, uint32_t idx)
+{
+	for (uint32_t at = bucket_of(tab, key);;) {
+		struct bucket *b = &tab->buckets[at];
+
+		for (unsigned int i = 0; i < SLOTS; i++) {
+			if (b->idx[i] != old)
+				continue;
+			rcu_publish(&b->idx[i], idx);
+			if (idx == IDX_DEAD)
+				defer_push(tab, DEFER_SLOT, at, i);
+		}
+		if (b->next == 0)
+			return;
+		at = b->next;
+	}
+}
+
+static void entry_retire(struct bindtab *tab, uint32_t idx)
+{
+	struct cold *cold = &tab->cold[idx];
+
+	cold->is_live = 0;
+	if (cold->mark == tab->mark)
+		tab->n_fresh--;
+	tab->n_live--;
+	defer_push(tab, DEFER_ENTRY, idx, 0);
+}
+
+int bindtab_set(struct bindtab *tab, const union bindtab_key *key, uint32_t handle,
+	const struct binding *entry)
+{
+	uint32_t old = chain_find(tab, bucket_of(tab, key), key), idx, at;
+	unsigned int slot;
+
+	if (old == 0 && tab->n_live >= tab->max_bindings)
+		return -ENOSPC;
+	if (!defer_has_room(tab) || tab->n_free_entries == 0)
+		return -EAGAIN;
+	if (old == 0 && !slot_take(tab, bucket_of(tab, key), &at, &slot))
+		return -EAGAIN;
+	idx = tab->free_entries[--tab->n_free_entries];
+	tab->entries[idx] = *entry;
+	tab->cold[idx] = (struct cold){
+		.key = *key, .handle = handle, .mark = tab->mark & 0x7fffffff, .is_live = 1
+	};
+	tab->n_live++;
+	tab->n_fresh++;
+	if (old != 0) {
+		slots_replace(tab, key, old, idx);
+		entry_retire(tab, old);
+	} else {
+		tab->buckets[at].key[slot] = *key;
+		rcu_publish(&tab->buckets[at].idx[slot], idx);
+	}
+	return 0;
+}
+
+int bindtab_del(struct bindtab *tab, const union bindtab_key *key)
+{
+	uint32_t old = chain_find(tab, bucket_of(tab, key), key);
+
+	if (old == 0)
+		return -ENOENT;
+	if (!defer_has_room(tab))
+		return -EAGAIN;
+	slots_replace(tab, key, old, IDX_DEAD);
+	entry_retire(tab, old);
+	return 0;
+}
+
+// Last bucket of the chain of main bucket head, and the one before it.
+static uint32_t chain_tail(const struct bindtab *tab, uint32_t head, uint32_t *before)
+{
+	uint32_t at = head;
+
+	*before = head;
+	while (tab->buckets[at].next != 0) {
+		*before = at;
+		at = tab->buckets[at].next;
+	}
+	return at;
+}
+
+static bool bucket_is_empty(const struct bucket *b)
+{
+	return b->idx[0] == 0 && b->idx[1] == 0 && b->idx[2] == 0;
+}
+
+// Unlinks empty buckets from the end of the chain.
+static void chain_trim(struct bindtab *tab, uint32_t head)
+{
+	uint32_t before, tail = chain_tail(tab, head, &before);
+
+	while (tail != head && bucket_is_empty(&tab->buckets[tail])) {
+		rcu_publish(&tab->buckets[before].next, 0u);
+		defer_push(tab, DEFER_BUCKET, tail, 0);
+		tail = chain_tail(tab, head, &before);
+	}
+}
+
+// True when entry idx stands in the chain twice: its move is not finished.
+static bool is_doubled(const struct bindtab *tab, uint32_t head, uint32_t idx)
+{
+	unsigned int n = 0;
+
+	for (uint32_t at = head;; at = tab->buckets[at].next) {
+		for (unsigned int i = 0; i < SLOTS; i++)
+			n += tab->buckets[at].idx[i] == idx;
+		if (tab->buckets[at].next == 0)
+			return n > 1;
+	}
+}
+
+// A place in a chain; bucket 0 with slot SLOTS = none.
+struct place {
+	uint32_t at;
+	unsigned int slot;
+};
+
+// Finds the first free slot of a chain and the last key in a later bucket that is not being moved.
+static bool hole_find(
+	const struct bindtab *tab, uint32_t head, struct place *hole, struct place *last)
+{
+	*hole = *last = (struct place){ .slot = SLOTS };
+	for (uint32_t at = head;; at = tab->buckets[at].next) {
+		const struct bucket *b = &tab->buckets[at];
+		bool is_later = hole->slot != SLOTS;
+
+		for (unsigned int i = 0; i < SLOTS; i++) {
+			if (b->idx[i] == 0 && hole->slot == SLOTS)
+				*hole = (struct place){ at, i };
+			else if (is_later && b->idx[i] != 0 && b->idx[i] != IDX_DEAD &&
+				 !is_doubled(tab, head, b->idx[i]))
+				*last = (struct place){ at, i };
+		}
+		if (b->next == 0)
+			return last->slot != SLOTS;
+	}
+}
+
+// Closes one hole of a chain with overflow buckets by copying its last key into it. The copy stands
+// nearer to the head, so once a grace period has passed no reader depends on the original.
+static void hole_close(struct bindtab *tab, uint32_t head)
+{
+	struct place hole, last;
+
+	if (tab->buckets[head].next == 0 || !hole_find(tab, head, &hole, &last))
+		return;
+	tab->buckets[hole.at].key[hole.slot] = tab->buckets[last.at].key[last.slot];
+	rcu_publish(&tab->buckets[hole.at].idx[hole.slot], tab->buckets[last.at].idx[last.slot]);
+	defer_push(tab, DEFER_MOVE, last.at, last.slot);
+}
+
+static void defer_run(struct bindtab *tab, const struct defer *op)
+{
+	struct bucket *b = &tab->buckets[op->at];
+	uint32_t head;
+
+	switch ((enum defer_kind)op->kind) {
+	case DEFER_ENTRY:
+		tab->retired(tab->ctx, tab->cold[op->at].handle, &tab->entries[op->at]);
+		tab->free_entries[tab->n_free_entries++] = op->at;
+		break;
+	case DEFER_SLOT:
+		head = bucket_of(tab, &b->key[op->slot]);
+		rcu_publish(&b->idx[op->slot], 0u);
+		hole_close(tab, head);
+		chain_trim(tab, head);
+		break;
+	case DEFER_MOVE:
+		// A key that was deleted meanwhile is dead in both places already.
+		if (b->idx[op->slot] != IDX_DEAD) {
+			rcu_publish(&b->idx[op->slot], (uint32_t)IDX_DEAD);
+			defer_push(tab, DEFER_SLOT, op->at, op->slot);
+		}
+		break;
+	case DEFER_BUCKET:
+		tab->free_buckets[tab->n_free_buckets++] = op->at;
+		break;
+	}
+}
+
+bool bindtab_poll(struct bindtab *tab)
+{
+	if (tab->is_waiting) {
+		struct defer_group *g = &tab->groups[1 - tab->filling];
+
+		if (!rcu_done(g->token))
+			return false;
+		tab->is_waiting = false;
+		for (uint32_t i = 0; i < g->n; i++)
+			defer_run(tab, &g->ops[i]);
+		g->n = 0;
+	}
+	if (tab->groups[tab->filling].n == 0)
+		return true;
+	tab->groups[tab->filling].token = rcu_start();
+	tab->filling = 1 - tab->filling;
+	tab->is_waiting = true;
+	return false;
+}
+
+uint32_t bindtab_count(const struct bindtab *tab)
+{
+	return tab->n_live;
+}
+
+uint32_t bindtab_max(const struct bindtab *tab)
+{
+	return tab->max_bindings;
+}
+
+void bindtab_mark_begin(struct bindtab *tab)
+{
+	tab->mark = (tab->mark + 1) & 0x7fffffff;
+	tab->n_fresh = 0;
+	tab->sweep_at = tab->n_entries;
+}
+
+uint32_t bindtab_stale(const struct bindtab *tab)
+{
+	return tab->n_live - tab->n_fresh;
+}
+
+void bindtab_sweep_begin(struct bindtab *tab)
+{
+	tab->sweep_at = 1;
+}
+
+bool bindtab_sweep(struct bindtab *tab, uint32_t budget)
+{
+	for (; budget > 0 && tab->sweep_at < tab->n_entries; budget--, tab->sweep_at++) {
+		const struct cold *cold = &tab->cold[tab->sweep_at];
+
+		if (cold->is_live && cold->mark != tab->mark &&
+			bindtab_del(tab, &cold->key) == -EAGAIN)
+			return false;
+		if (bindtab_stale(tab) == 0)
+			tab->sweep_at = tab->n_entries;
+	}
+	return tab->sweep_at >= tab->n_entries;
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// unwired-dataplane: boot order on one screen, undone in reverse.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_launch.h>
+#include <systemd/sd-daemon.h>
+
+#include "config/config.h"
+#include "dataplane/anchor.h"
+#include "dataplane/base/log.h"
+#include "dataplane/eal.h"
+#include "dataplane/host.h"
+#include "dataplane/link.h"
+#include "dataplane/mirror.h"
+#include "dataplane/neigh.h"
+#include "dataplane/port.h"
+#include "dataplane/privs.h"
+#include "dataplane/pump.h"
+#include "dataplane/rcu.h"
+#include "dataplane/show.h"
+#include "dataplane/stage.h"
+#include "dataplane/worker.h"
+
+enum {
+	EXIT_BOOT = 1,
+	EXIT_USAGE = 2,
+	GRACE_MS = 1, // nap while a grace period or sweep is under way
+};
+
+struct options {
+	const char *config, *run_dir, *state_dir;
+	bool check;
+};
+
+static const char usage[] =
+	"usage: unwired-dataplane --config FILE [--run-dir DIR] [--state-dir DIR]\n"
+	"                         [--log-level err|warn|info|debug]\n"
+	"       unwired-dataplane --config FILE --check\n"
+	"       unwired-dataplane --version | --help\n"
+	"\n"
+	"Forwards the packets of a Mobile IPv6 home agent. Runs in the foreground.\n"
+	"\n"
+	"  --config FILE     the configuration, shared with unwired-control\n"
+	"  --run-dir DIR     sockets (default /run/unwired)\n"
+	"  --state-dir DIR   where a running unwired-control keeps the configuration in force,\n"
+	"                    which then counts instead of FILE (default /var/lib/unwired)\n"
+	"  --check           check FILE and exit\n"
+	"  --log-level LEVEL what is logged to stderr (default info)\n"
+	"\n"
+	"Exit status: 0 ended when told to, 1 could not start, 2 wrong usage or configuration.\n"
+	"Ends cleanly on SIGTERM and SIGINT. See unwired-dataplane(8).\n";
+
+// Returns: -1 to go on, else an exit status.
+static int options_parse(int argc, char **argv, struct options *o)
+{
+	static const struct option longopts[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "state-dir", required_argument, NULL, 's' },
+		{ "log-level", required_argument, NULL, 'l' },
+		{ "check", no_argument, NULL, 'k' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	enum log_level level = LOG_LEVEL_INFO;
+	int opt;
+
+	*o = (struct options){ .run_dir = "/run/unwired", .state_dir = "/var/lib/unwired" };
+	while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			o->config = optarg;
+			break;
+		case 'r':
+			o->run_dir = optarg;
+			break;
+		case 's':
+			o->state_dir = optarg;
+			break;
+		case 'l':
+			if (log_level_parse(optarg, &level) != 0) {
+				fprintf(stderr,
+					"--log-level: unknown level \"%s\" "
+					"(err, warn, info or debug)\n",
+					optarg);
+				return EXIT_USAGE;
+			}
+			break;
+		case 'k':
+			o->check = true;
+			break;
+		case 'v':
+			printf("unwired-dataplane %s\n", UNWIRED_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (o->config == NULL || optind < argc) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	log_init("unwired-dataplane", level);
+	return -1;
+}
+
+// The configuration in force: what a living control process checked and keeps, else FILE. So a
+// restart in the middle of somebody's editing gets what runs.
+static struct config *config_in_force(const struct options *o)
+{
+	char lock[4096], running[4096];
+	bool is_locked;
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%s/lock", o->state_dir);
+	snprintf(running, sizeof(running), "%s/running.json", o->state_dir);
+	fd = open(lock, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return config_load(o->config, stderr);
+	is_locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	close(fd);
+	if (!is_locked || access(running, R_OK) != 0)
+		return config_load(o->config, stderr);
+	log_info("config_in_force path=%s", running);
+	return config_load(running, stderr);
+}
+
+static int signals_init(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	// Before any thread exists, so that all of them inherit it.
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+// --- The main lcore's loop -----------------------------------------------------------------------
+
+struct watch {
+	int epoll_fd, signal_fd;
+	int control_fd; // watched connection, -1 = none
+	bool control_blocked;
+};
+
+static int watch_fd(const struct watch *watch, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static int watch_init(struct watch *watch, int signal_fd, int host_fd)
+{
+	int error = 0;
+
+	*watch = (struct watch){ .signal_fd = signal_fd, .control_fd = -1 };
+	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (watch->epoll_fd < 0)
+		return -errno;
+	for (uint16_t i = 0; i < n_ports && error == 0; i++)
+		error = watch_fd(watch, ports[i].tap_fd);
+	if (error == 0)
+		error = watch_fd(watch, signal_fd);
+	if (error == 0)
+		error = watch_fd(watch, host_fd);
+	if (error == 0)
+		error = watch_fd(watch, worker_main_fd);
+	if (error == 0)
+		error = watch_fd(watch, link_listen_fd());
+	if (error == 0)
+		error = watch_fd(watch, neigh_fd());
+	if (error != 0) {
+		close(watch->epoll_fd);
+		log_err("watch_failed error=%d", -error);
+	}
+	return error;
+}
+
+// Follows the connection to control as it comes, goes and blocks.
+static void watch_control(struct watch *watch)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | (link_is_blocked() ? EPOLLOUT : 0),
+	};
+
+	// A closed descriptor has left the epoll set by itself; the same number may be a new one.
+	if (link_fd() >= 0 && epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, link_fd(), &event) != 0 &&
+		errno == ENOENT)
+		epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, link_fd(), &event);
+	watch->control_fd = link_fd();
+	watch->control_blocked = link_is_blocked();
+}
+
+static bool rings_empty(void)
+{
+	for (uint16_t i = 0; i < n_workers; i++) {
+		if (!rte_ring_empty(workers[i].to_main))
+			return false;
+	}
+	return true;
+}
+
+static void nap(struct watch *watch, unsigned int timeout_ms)
+{
+	struct epoll_event events[8];
+	uint64_t ignored;
+
+	watch_control(watch);
+	__atomic_store_n(&worker_main_asleep, true, __ATOMIC_SEQ_CST);
+	if (rings_empty())
+		epoll_wait(watch->epoll_fd, events, RTE_DIM(events), (int)timeout_ms);
+	__atomic_store_n(&worker_main_asleep, false, __ATOMIC_SEQ_CST);
+	if (read(worker_main_fd, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
+		log_warn("wake_read_failed error=%d", errno);
+}
+
+static void run(struct watch *watch)
+{
+	struct signalfd_siginfo info;
+
+	while (read(watch->signal_fd, &info, sizeof(info)) != sizeof(info)) {
+		bool is_busy = pump_turn(), is_waiting = link_turn();
+		unsigned int timeout_ms = neigh_poll();
+
+		if (is_busy)
+			continue;
+		nap(watch, is_waiting ? RTE_MIN(timeout_ms, (unsigned int)GRACE_MS) : timeout_ms);
+	}
+	log_info("stopping signal=%u", info.ssi_signo);
+}
+
+// --- Boot ----------------------------------------------------------------------------------------
+
+static void icmp_sources_set(const struct config_dataplane *c)
+{
+	for (uint16_t p = 0; p < c->n_ports; p++) {
+		for (uint8_t a = 0; a < c->ports[p].n_addresses; a++) {
+			if (ip6_is_unicast_routable(&c->ports[p].addresses[a].addr)) {
+				stage_icmp_source_set((uint8_t)p, &c->ports[p].addresses[a].addr);
+				break;
+			}
+		}
+	}
+}
+
+static void workers_launch(void)
+{
+	for (uint16_t i = 0; i < n_workers; i++)
+		rte_eal_remote_launch(worker_run, &workers[i], i + 1u);
+}
+
+static void workers_stop(void)
+{
+	__atomic_store_n(&worker_stop, true, __ATOMIC_RELAXED);
+	for (uint16_t i = 0; i < n_workers; i++)
+		eventfd_write(workers[i].wake_fd, 1);
+	rte_eal_mp_wait_lcore();
+}
+
+static int serve(const struct options *o, const struct config *config, int signal_fd)
+{
+	const struct config_dataplane *c = &config->dataplane;
+	const struct link_config link = {
+		.run_dir = o->run_dir,
+		.max_bindings = c->max_bindings,
+		.orphan_hold_s = c->orphan_hold_s,
+	};
+	struct rte_mempool *pool;
+	struct watch watch;
+	int host_fd, status = EXIT_BOOT;
+
+	if (eal_start(c, o->run_dir) != 0)
+		return status;
+	pool = port_pool_make(c);
+	if (pool == NULL)
+		goto fail_eal;
+	if (rcu_init(c->n_workers) != 0)
+		goto fail_pool;
+	if (ports_start(c, c->n_workers, pool) != 0)
+		goto fail_rcu;
+	host_fd = host_tun_open();
+	if (host_fd < 0)
+		goto fail_ports;
+	if (mirror_init(c) != 0)
+		goto fail_host;
+	if (pump_init(pool, host_fd) != 0)
+		goto fail_mirror;
+	if (link_init(&link) != 0)
+		goto fail_pump;
+	if (workers_init(c, link_bindings(), pool) != 0)
+		goto fail_link;
+	icmp_sources_set(c);
+	if (watch_init(&watch, signal_fd, host_fd) != 0)
+		goto fail_workers;
+	if (show_register() != 0 || port_show_register() != 0 || privs_drop() != 0 ||
+		mirror_start() != 0)
+		goto fail_watch;
+	workers_launch();
+	sd_notify(0, "READY=1");
+	log_info("ready ports=%u workers=%u max_bindings=%u", n_ports, n_workers, c->max_bindings);
+	run(&watch);
+	sd_notify(0, "STOPPING=1");
+	status = EXIT_SUCCESS;
+	workers_stop();
+fail_watch:
+	close(watch.epoll_fd);
+fail_workers:
+	anchor_free();
+	workers_free();
+fail_link:
+	link_free();
+fail_pump:
+	pump_free();
+fail_mirror:
+	mirror_stop();
+fail_host:
+	host_tun_close();
+fail_ports:
+	ports_stop();
+fail_rcu:
+	rcu_free();
+fail_pool:
+	rte_mempool_free(pool);
+fail_eal:
+	rte_eal_cleanup();
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct config *config;
+	int signal_fd, status = options_parse(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	config = options.check ? config_load(options.config, stderr) : config_in_force(&options);
+	if (config == NULL)
+		return EXIT_USAGE;
+	if (options.check) {
+		config_free(config);
+		return EXIT_SUCCESS;
+	}
+	signal_fd = signals_init();
+	if (signal_fd < 0) {
+		log_err("signals_failed error=%d", -signal_fd);
+		config_free(config);
+		return EXIT_BOOT;
+	}
+	status = serve(&options, config, signal_fd);
+	config_free(config);
+	close(signal_fd);
+	return status;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// What travels with a packet buffer besides its bytes. Inside the pipeline the data of a buffer
+// begins at the IP header; whole Ethernet frames travel only to and from the TAP twins.
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/base/addr.h"
+#include "dataplane/base/wire.h"
+
+// What a buffer on a ring between main lcore and workers is.
+enum pkt_kind {
+	PKT_IP, // to main: unused. From main: route it
+	PKT_FRAME, // an Ethernet frame to, or from, the twin of meta.port
+	PKT_PUNT, // an IPv6 packet for control
+	PKT_GLEAN, // an IPv6 packet that waits for priv.target on meta.port
+};
+
+enum pkt_flags {
+	PKT_LOCAL_ORIGIN = 0x01, // ours: its hop limit is not decremented
+	PKT_TUNNELLED = 0x02, // decapsulated by us: the outer header is still in front of the data
+};
+
+// In the place of the RSS hash, which nobody reads after receipt: in the buffer's first cache line.
+struct pkt_meta {
+	uint8_t kind;
+	uint8_t flags;
+	uint8_t n_encaps;
+	uint8_t port; // index of the ingress (FRAME from main: egress) port
+	uint16_t outer_len; // TUNNELLED: bytes of outer headers in front of the data
+	uint16_t reserved;
+} __attribute__((may_alias));
+static_assert(sizeof(struct pkt_meta) == sizeof(((struct rte_mbuf *)0)->hash.rss) * 2,
+	"fits the hash field");
+
+static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
+{
+	return (struct pkt_meta *)&m->hash;
+}
+
+// In the private area of each buffer, a cache line of its own: only for packets that leave the fast
+// path for the main lcore.
+struct pkt_priv {
+	struct ip6 target; // GLEAN
+	struct ip6 outer_src; // PUNT
+	struct ip6 outer_dst;
+};
+
+enum { PKT_PRIV_SIZE = RTE_ALIGN_CEIL(sizeof(struct pkt_priv), RTE_MBUF_PRIV_ALIGN) };
+
+static inline struct pkt_priv *pkt_priv(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+static inline struct ip6_hdr_wire *pkt_ip6(struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod(m, struct ip6_hdr_wire *);
+}
+
+static inline uint8_t ip6_traffic_class(const struct ip6_hdr_wire *ip)
+{
+	return (uint8_t)(rte_be_to_cpu_32(ip->vtc_flow_be) >> 20);
+}
+
+static inline void ip6_set_traffic_class(struct ip6_hdr_wire *ip, uint8_t tc)
+{
+	ip->vtc_flow_be = (ip->vtc_flow_be & ~rte_cpu_to_be_32(0x0ff00000)) |
+			  rte_cpu_to_be_32((uint32_t)tc << 20);
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/pump.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "dataplane/link.h"
+#include "dataplane/neigh.h"
+#include "dataplane/pkt.h"
+#include "dataplane/port.h"
+#include "dataplane/twin.h"
+#include "dataplane/worker.h"
+
+enum { TURN_MAX = 64 }; // packets of one source in one turn
+
+const char *const pump_drop_names[PUMP_DROP_MAX] = {
+#define X(name, text) [PUMP_DROP_##name] = #name,
+	PUMP_DROPS(X)
+#undef X
+};
+
+const char *const pump_drop_texts[PUMP_DROP_MAX] = {
+#define X(name, text) [PUMP_DROP_##name] = text,
+	PUMP_DROPS(X)
+#undef X
+};
+
+struct pump_stats pump_stats;
+
+static struct rte_mempool *pump_pool;
+static int pump_host_fd; // the TUN that the kernel sends to home addresses through
+
+static void inject(struct worker *w, struct rte_mbuf **pkts, unsigned int n)
+{
+	unsigned int taken = worker_inject(w, pkts, n);
+
+	pump_stats.injected += taken;
+	pump_stats.drops[PUMP_DROP_inject_full] += n - taken;
+}
+
+// Parked packets go on. Hop limit and headers are done already: they count as ours.
+static void parked_again(struct rte_mbuf **pkts, unsigned int n)
+{
+	pump_stats.unparked += n;
+	for (unsigned int i = 0; i < n; i++) {
+		pkt_meta(pkts[i])->kind = PKT_IP;
+		pkt_meta(pkts[i])->flags = PKT_LOCAL_ORIGIN;
+	}
+	inject(&workers[0], pkts, n);
+}
+
+static void parked_drop(struct rte_mbuf **pkts, unsigned int n)
+{
+	pump_stats.drops[PUMP_DROP_park] += n;
+	rte_pktmbuf_free_bulk(pkts, n);
+}
+
+int pump_init(struct rte_mempool *pool, int host_fd)
+{
+	static const struct neigh_ops ops = { .again = parked_again, .drop = parked_drop };
+
+	pump_pool = pool;
+	pump_host_fd = host_fd;
+	return neigh_init(&ops);
+}
+
+void pump_free(void)
+{
+	neigh_free();
+}
+
+static void take_one(struct rte_mbuf *m)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+
+	switch ((enum pkt_kind)meta->kind) {
+	case PKT_FRAME:
+		if (twin_write(&ports[meta->port], m) == 0)
+			pump_stats.to_host++;
+		else
+			pump_count_drop(PUMP_DROP_twin_full);
+		break;
+	case PKT_PUNT:
+		link_punt(m);
+		break;
+	case PKT_GLEAN:
+		pump_stats.parked++;
+		neigh_park(meta->port, &pkt_priv(m)->target, m);
+		break;
+	case PKT_IP:
+		rte_pktmbuf_free(m);
+		break;
+	}
+}
+
+static unsigned int from_worker(struct worker *w)
+{
+	void *pkts[TURN_MAX];
+	unsigned int n = rte_ring_sc_dequeue_burst(w->to_main, pkts, TURN_MAX, NULL);
+
+	pump_stats.from_workers += n;
+	for (unsigned int i = 0; i < n; i++)
+		take_one(pkts[i]);
+	return n;
+}
+
+// Frames of the kernel leave their port as they are; one worker per port keeps their order.
+static unsigned int from_twin(const struct port *port)
+{
+	struct rte_mbuf *pkts[TURN_MAX];
+	unsigned int n = 0;
+
+	while (n < TURN_MAX) {
+		struct rte_mbuf *m = twin_read(port, pump_pool);
+
+		if (m == NULL && errno == EAGAIN)
+			break;
+		if (m == NULL) {
+			pump_count_drop(PUMP_DROP_no_buffer);
+			break;
+		}
+		*pkt_meta(m) = (struct pkt_meta){ .kind = PKT_FRAME, .port = (uint8_t)port->index };
+		pkts[n++] = m;
+	}
+	if (n > 0)
+		inject(&workers[port->index % n_workers], pkts, n);
+	pump_stats.from_host += n;
+	return n;
+}
+
+// Reads one packet of the kernel to a home address into an empty buffer. False: none waits.
+static bool host_read(struct rte_mbuf *m)
+{
+	ssize_t n = read(pump_host_fd, rte_pktmbuf_mtod(m, void *), rte_pktmbuf_tailroom(m));
+
+	if (n <= 0)
+		return false;
+	m->data_len = (uint16_t)n;
+	m->pkt_len = (uint32_t)n;
+	*pkt_meta(m) = (struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN };
+	return true;
+}
+
+static unsigned int from_host(void)
+{
+	struct rte_mbuf *pkts[TURN_MAX], *m;
+	unsigned int n = 0, seen;
+
+	for (seen = 0; seen < TURN_MAX; seen++) {
+		m = rte_pktmbuf_alloc(pump_pool);
+		if (m == NULL) {
+			pump_count_drop(PUMP_DROP_no_buffer);
+			break;
+		}
+		if (!host_read(m)) {
+			rte_pktmbuf_free(m);
+			break;
+		}
+		if (m->data_len < sizeof(struct ip6_hdr_wire) ||
+			(*rte_pktmbuf_mtod(m, uint8_t *) >> 4) != 6 ||
+			ip6_is_multicast(&pkt_ip6(m)->dst)) {
+			pump_count_drop(PUMP_DROP_host_protocol);
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		pkts[n++] = m;
+	}
+	if (n > 0)
+		inject(&workers[0], pkts, n);
+	pump_stats.from_host += n;
+	return seen;
+}
+
+bool pump_turn(void)
+{
+	unsigned int n = 0;
+
+	for (uint16_t i = 0; i < n_workers; i++)
+		n += from_worker(&workers[i]);
+	for (uint16_t i = 0; i < n_ports; i++)
+		n += from_twin(&ports[i]);
+	n += from_host();
+	return n > 0;
+}
+
+void pump_send(const void *packet, uint32_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pump_pool);
+	char *data = m == NULL || len > UINT16_MAX ? NULL : rte_pktmbuf_append(m, (uint16_t)len);
+
+	if (data == NULL) {
+		pump_count_drop(PUMP_DROP_no_buffer);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	memcpy(data, packet, len);
+	*pkt_meta(m) = (struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN };
+	pump_stats.sent++;
+	inject(&workers[0], &m, 1);
+}

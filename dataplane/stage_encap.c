@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Packets to home addresses go to the care-of address in an IPv6-in-IPv6 tunnel (RFC 6275 10.4.2,
+// RFC 2473). The traffic class with its ECN bits is copied outward (RFC 6040 4.1, normal mode), the
+// outer flow label is a hash of the inner flow (RFC 6438).
+//
+// Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
+// unbound, hop_limit, care_of_unroutable, too_big, too_big_for_tunnel, encap_limit, no_headroom.
+
+#include "dataplane/stage.h"
+
+#include "dataplane/anchor.h"
+#include "dataplane/fib.h"
+
+enum { MAX_ENCAPS = 2 };
+
+static void count_down(struct worker *w, struct binding *b, uint64_t bytes)
+{
+	if (w->counts_shared) {
+		__atomic_fetch_add(&b->packets_down, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&b->bytes_down, bytes, __ATOMIC_RELAXED);
+	} else {
+		__atomic_store_n(&b->packets_down, b->packets_down + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&b->bytes_down, b->bytes_down + bytes, __ATOMIC_RELAXED);
+	}
+}
+
+// Drops what may not go further before the tunnel is even looked at. True when m lives on.
+static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+
+	if (unlikely(b == NULL)) {
+		stage_refuse(w, m, DROP_unbound, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
+		return false;
+	}
+	if (unlikely(meta->n_encaps >= MAX_ENCAPS)) {
+		worker_drop(w, m, DROP_encap_limit);
+		return false;
+	}
+	if (unlikely(!(meta->flags & PKT_LOCAL_ORIGIN) && pkt_ip6(m)->hop_limit <= 1)) {
+		stage_refuse(w, m, DROP_hop_limit, ICMP6_TIME_EXCEEDED, 0, 0);
+		return false;
+	}
+	return true;
+}
+
+// Drops what the way to the care-of address cannot carry. True when m lives on.
+static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (nh->type == NEXTHOP_HOME)
+		return true;
+	if (unlikely(nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN)) {
+		worker_drop(w, m, DROP_care_of_unroutable);
+		return false;
+	}
+	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= nh->mtu))
+		return true;
+	if (m->pkt_len <= IP6_MIN_MTU)
+		worker_drop(w, m, DROP_too_big_for_tunnel);
+	else
+		stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0,
+			RTE_MAX((uint32_t)(nh->mtu - sizeof(struct ip6_hdr_wire)),
+				(uint32_t)IP6_MIN_MTU));
+	return false;
+}
+
+// Puts the outer header in front. True when m lives on.
+static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct binding *b, uint32_t hash)
+{
+	const struct agent *agent = anchor_agent(b->agent);
+	struct pkt_meta *meta = pkt_meta(m);
+	struct ip6_hdr_wire *in = pkt_ip6(m), *out;
+	uint32_t label = hash & 0xfffff;
+	uint16_t inner_len = (uint16_t)m->pkt_len;
+	uint8_t tc = ip6_traffic_class(in);
+
+	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, sizeof(*out));
+	if (unlikely(agent == NULL || out == NULL)) {
+		worker_drop(w, m, DROP_no_headroom);
+		return false;
+	}
+	if (!(meta->flags & PKT_LOCAL_ORIGIN))
+		in->hop_limit--;
+	*out = agent->outer;
+	out->vtc_flow_be |= rte_cpu_to_be_32((uint32_t)tc << 20 | (label != 0 ? label : 1));
+	out->payload_len_be = rte_cpu_to_be_16(inner_len);
+	out->dst = b->care_of;
+	meta->n_encaps++;
+	return true;
+}
+
+static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, uint32_t idx)
+{
+	uint32_t hash = stage_flow_hash(m, pkt_ip6(m));
+	const struct nexthop *nh = stage_pick(nexthop_get(idx), hash);
+	uint32_t inner_len = m->pkt_len;
+
+	if (!admit_on_route(w, m, nh) || !push_outer(w, m, b, hash))
+		return;
+	count_down(w, b, inner_len);
+	w->stats.encapsulated++;
+	if (likely(nh->type != NEXTHOP_HOME)) {
+		stage_egress(w, m, nh);
+		return;
+	}
+	pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
+	worker_again(w, m);
+}
+
+void stage_encap(struct worker *w)
+{
+	struct lane *in = &w->home;
+	union bindtab_key keys[BURST];
+	struct binding *bindings[BURST];
+	struct ip6 care_of[BURST];
+	uint32_t idx[BURST];
+	unsigned int n = 0;
+
+	if (in->n == 0)
+		return;
+	for (unsigned int i = 0; i < in->n; i++)
+		bindtab_key_make(&keys[i], &pkt_ip6(in->pkts[i])->dst, in->nh[i]->home_prefix,
+			in->nh[i]->key_len);
+	bindtab_lookup_bulk(w->bindings, keys, bindings, in->n);
+	for (unsigned int i = 0; i < in->n; i++) {
+		if (!admit(w, in->pkts[i], bindings[i]))
+			continue;
+		in->pkts[n] = in->pkts[i];
+		bindings[n] = bindings[i];
+		care_of[n] = bindings[i]->care_of;
+		n++;
+	}
+	in->n = 0;
+	if (n == 0)
+		return;
+	fib6_lookup_bulk(care_of, idx, n);
+	for (unsigned int i = 0; i < n; i++)
+		encap_one(w, in->pkts[i], bindings[i], idx[i]);
+}

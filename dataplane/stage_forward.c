@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Exits: tx and glean (stage_egress), drops hop_limit, too_big, link_local_source.
+
+#include "dataplane/stage.h"
+
+#include "dataplane/base/wire.h"
+
+enum { UNREACH_BEYOND_SCOPE = 2 }; // RFC 4443 3.1
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	__uint128_t p = (__uint128_t)(a ^ 0x9e3779b97f4a7c15ULL) * (b ^ 0xd1b54a32d192ed03ULL);
+
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+uint32_t stage_flow_hash(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
+{
+	uint64_t q[4];
+	uint32_t ports = 0;
+	uint64_t h;
+
+	memcpy(q, &ip->src, sizeof(q));
+	if ((ip->next_header == PROTO_TCP || ip->next_header == PROTO_UDP) &&
+		m->data_len >= sizeof(*ip) + sizeof(ports))
+		memcpy(&ports, ip + 1, sizeof(ports));
+	h = mix(q[0] ^ q[3], q[1] ^ q[2]);
+	h = mix(h, (uint64_t)ports << 32 | (ip->vtc_flow_be & rte_cpu_to_be_32(0xfffff)) |
+			   (uint64_t)ip->next_header << 24);
+	return (uint32_t)(h ^ h >> 32);
+}
+
+void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (likely(nh->type == NEXTHOP_ADJACENCY)) {
+		lane_add(&w->tx, m, nh);
+		return;
+	}
+	pkt_priv(m)->target = nh->on_link ? pkt_ip6(m)->dst : nh->target;
+	pkt_meta(m)->port = nh->port;
+	worker_to_main(w, m, PKT_GLEAN);
+}
+
+void stage_forward(struct worker *w)
+{
+	struct lane *in = &w->forward;
+	unsigned int n = in->n;
+
+	in->n = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = in->pkts[i];
+		struct ip6_hdr_wire *ip = pkt_ip6(m);
+
+		if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN)) {
+			if (unlikely(ip6_is_linklocal(&ip->src))) {
+				stage_refuse(w, m, DROP_link_local_source, ICMP6_UNREACH,
+					UNREACH_BEYOND_SCOPE, 0);
+				continue;
+			}
+			if (unlikely(ip->hop_limit <= 1)) {
+				stage_refuse(w, m, DROP_hop_limit, ICMP6_TIME_EXCEEDED, 0, 0);
+				continue;
+			}
+		}
+		if (unlikely(m->pkt_len > in->nh[i]->mtu)) {
+			stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0, in->nh[i]->mtu);
+			continue;
+		}
+		if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN)) {
+			ip->hop_limit--;
+			w->stats.forwarded++;
+		}
+		stage_egress(w, m, in->nh[i]);
+	}
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header), host (the kernel's twin), drops
+// tunnel_nested, no_headroom.
+
+#include "dataplane/stage.h"
+
+#include <rte_ether.h>
+
+#include "dataplane/port.h"
+
+enum { UPPER_MAX_HEADERS = 6 };
+
+int stage_upper(const struct rte_mbuf *m, unsigned int *off)
+{
+	const struct ip6_hdr_wire *ip = rte_pktmbuf_mtod(m, const struct ip6_hdr_wire *);
+	unsigned int at = sizeof(*ip);
+	uint8_t proto = ip->next_header;
+
+	for (unsigned int i = 0; i < UPPER_MAX_HEADERS; i++) {
+		const uint8_t *ext;
+
+		if (likely(proto != PROTO_HOPOPTS && proto != PROTO_DSTOPTS &&
+			    proto != PROTO_ROUTING)) {
+			*off = at;
+			return proto;
+		}
+		if (at + 8 > m->data_len)
+			return -1;
+		ext = rte_pktmbuf_mtod_offset(m, const uint8_t *, at);
+		proto = ext[0];
+		at += 8u + 8u * ext[1];
+		if (at > m->data_len)
+			return -1;
+	}
+	return -1;
+}
+
+// The twin takes Ethernet frames: gives the packet a header as if it had just come in.
+static void to_host(struct worker *w, struct rte_mbuf *m)
+{
+	const struct port *port = &ports[pkt_meta(m)->port];
+	struct rte_ether_hdr *eth =
+		(struct rte_ether_hdr *)(void *)rte_pktmbuf_prepend(m, sizeof(*eth));
+
+	if (unlikely(eth == NULL)) {
+		worker_drop(w, m, DROP_no_headroom);
+		return;
+	}
+	rte_ether_addr_copy(&port->mac, &eth->dst_addr);
+	rte_ether_addr_copy(&port->mac, &eth->src_addr);
+	eth->src_addr.addr_bytes[0] ^= 0x02; // any station but ourselves
+	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
+	worker_to_main(w, m, PKT_FRAME);
+}
+
+// Writes down how the packet came, which no sender can forge.
+static void to_punt(struct worker *w, struct rte_mbuf *m)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+	const struct ip6_hdr_wire *ip = pkt_ip6(m);
+
+	if (meta->flags & PKT_TUNNELLED)
+		ip = (const struct ip6_hdr_wire *)((const uint8_t *)ip - meta->outer_len);
+	pkt_priv(m)->outer_src = ip->src;
+	pkt_priv(m)->outer_dst = ip->dst;
+	worker_to_main(w, m, PKT_PUNT);
+}
+
+void stage_local(struct worker *w)
+{
+	struct lane *in = &w->local;
+	unsigned int n = in->n;
+
+	in->n = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = in->pkts[i];
+		unsigned int off = 0;
+		int proto = stage_upper(m, &off);
+
+		if (proto == PROTO_IPV6 || proto == PROTO_IPV4) {
+			if (unlikely(pkt_meta(m)->flags & PKT_TUNNELLED)) {
+				worker_drop(w, m, DROP_tunnel_nested);
+				continue;
+			}
+			pkt_meta(m)->outer_len = (uint16_t)off;
+			lane_add(&w->tunnel, m, in->nh[i]);
+		} else if (proto == PROTO_MH) {
+			to_punt(w, m);
+		} else {
+			to_host(w, m);
+		}
+	}
+}

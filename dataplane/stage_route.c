@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Exits: local, home, forward (adjacency or glean), drops no_route, route_drop.
+
+#include "dataplane/stage.h"
+
+#include "dataplane/fib.h"
+
+void stage_route(struct worker *w)
+{
+	struct lane *in = &w->route;
+	struct ip6 dst[BURST];
+	uint32_t idx[BURST];
+	unsigned int n = in->n;
+
+	if (n == 0)
+		return;
+	in->n = 0;
+	for (unsigned int i = 0; i < n; i++)
+		dst[i] = pkt_ip6(in->pkts[i])->dst;
+	fib6_lookup_bulk(dst, idx, n);
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = in->pkts[i];
+		const struct nexthop *nh = nexthop_get(idx[i]);
+
+		if (unlikely(nh->type == NEXTHOP_GROUP))
+			nh = stage_pick(nh, stage_flow_hash(m, pkt_ip6(m)));
+		switch ((enum nexthop_type)nh->type) {
+		case NEXTHOP_HOME:
+			lane_add(&w->home, m, nh);
+			break;
+		case NEXTHOP_LOCAL:
+			lane_add(&w->local, m, nh);
+			break;
+		case NEXTHOP_ADJACENCY:
+		case NEXTHOP_GLEAN:
+			lane_add(&w->forward, m, nh);
+			break;
+		case NEXTHOP_NO_ROUTE:
+			stage_refuse(w, m, DROP_no_route, ICMP6_UNREACH, ICMP6_UNREACH_NO_ROUTE, 0);
+			break;
+		case NEXTHOP_DROP:
+		case NEXTHOP_GROUP:
+			stage_refuse(
+				w, m, DROP_route_drop, ICMP6_UNREACH, ICMP6_UNREACH_PROHIBITED, 0);
+			break;
+		}
+	}
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// What became of every packet. A packet that a worker took in leaves as sent, handed to the main
+// lcore, or dropped for one named reason; so for each worker, whenever it is at rest,
+//   rx + from_main + made = tx + to_main + sum(drops) + held.
+#pragma once
+
+#include <stdint.h>
+
+#include <rte_common.h>
+
+// name, what it means.
+#define DROP_REASONS(X)                                                                           \
+	X(not_for_us, "unicast frame for another station")                                        \
+	X(bad_ip6_header, "IPv6 version, length or truncated packet")                             \
+	X(bad_address, "multicast, loopback or unspecified where it may not be")                  \
+	X(link_local_source, "link-local source that would have to be forwarded")                 \
+	X(no_route, "no route to the destination")                                                \
+	X(route_drop, "route is a blackhole, unreachable or prohibit")                            \
+	X(hop_limit, "hop limit exceeded")                                                        \
+	X(too_big, "packet larger than the next link, Packet Too Big sent where allowed")         \
+	X(too_big_for_tunnel, "packet of 1280 or less would need outer fragmentation")            \
+	X(unbound, "home address without a binding")                                              \
+	X(care_of_unroutable, "no usable route to the care-of address")                           \
+	X(encap_limit, "already encapsulated twice")                                              \
+	X(no_headroom, "no room for the outer header")                                            \
+	X(tunnel_bad_inner, "tunnelled packet is not a sound IPv6 packet")                        \
+	X(tunnel_protocol, "tunnelled protocol not served")                                       \
+	X(tunnel_unbound, "tunnelled packet from a source without a binding")                     \
+	X(tunnel_wrong_source, "tunnelled packet not from its care-of address")                   \
+	X(tunnel_wrong_agent, "tunnelled packet not to the binding's agent address")              \
+	X(tunnel_ecn, "congestion experienced on a tunnel packet whose inner is not ECN-capable") \
+	X(inner_scope, "tunnelled packet to a multicast or link-local destination")               \
+	X(tunnel_nested, "tunnel inside a tunnel to our own address")                             \
+	X(tx_full, "transmit queue full")                                                         \
+	X(main_ring_full, "queue to the main lcore full")                                         \
+	X(again_full, "queue to the next burst full")                                             \
+	X(mbuf_empty, "no packet buffer left")
+
+enum drop_reason {
+#define X(name, text) DROP_##name,
+	DROP_REASONS(X)
+#undef X
+		DROP_MAX,
+};
+
+// Name and meaning of each reason.
+extern const char *const drop_names[DROP_MAX];
+extern const char *const drop_texts[DROP_MAX];
+
+// Counters of one worker. Written by that worker only (plain increments), read by anyone relaxed.
+struct worker_stats {
+	uint64_t rx, rx_bytes; // from ports
+	uint64_t from_main; // injected by the main lcore
+	uint64_t made; // ICMP errors
+	uint64_t tx, tx_bytes; // to ports
+	uint64_t to_main; // host, punted or parked
+	uint64_t forwarded; // plain forwarding
+	uint64_t encapsulated;
+	uint64_t decapsulated;
+	uint64_t icmp_suppressed; // errors not sent: rate or RFC 4443 2.4 (e)
+	uint64_t bursts;
+	uint64_t sleeps;
+	uint64_t held; // gauge: in the again lane
+	uint64_t drops[DROP_MAX];
+} __rte_cache_aligned;
+
+static inline uint64_t stat_read(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}

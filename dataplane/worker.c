@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_pause.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/port.h"
+#include "dataplane/stage.h"
+
+enum {
+	IDLE_POLLS = 64, // empty turns before a worker that may sleep does
+	IDLE_SLEEP_MS = 100,
+	IDLE_NO_FD_MS = 1, // for devices that cannot wake us
+};
+
+struct worker *workers;
+uint16_t n_workers;
+bool worker_stop;
+int worker_main_fd = -1;
+bool worker_main_asleep;
+
+void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind)
+{
+	pkt_meta(m)->kind = (uint8_t)kind;
+	if (unlikely(rte_ring_sp_enqueue(w->to_main, m) != 0)) {
+		worker_drop(w, m, DROP_main_ring_full);
+		return;
+	}
+	w->stats.to_main++;
+	if (unlikely(__atomic_load_n(&worker_main_asleep, __ATOMIC_SEQ_CST))) {
+		__atomic_store_n(&worker_main_asleep, false, __ATOMIC_SEQ_CST);
+		eventfd_write(worker_main_fd, 1);
+	}
+}
+
+static void out_flush(struct worker *w, uint8_t port)
+{
+	uint16_t n = w->out[port].n, sent;
+
+	if (n == 0)
+		return;
+	w->out[port].n = 0;
+	for (uint16_t i = 0; i < n; i++)
+		w->stats.tx_bytes += w->out[port].pkts[i]->pkt_len;
+	sent = rte_eth_tx_burst(ports[port].dpdk_id, w->id, w->out[port].pkts, n);
+	w->stats.tx += sent;
+	for (uint16_t i = sent; i < n; i++) {
+		w->stats.tx_bytes -= w->out[port].pkts[i]->pkt_len;
+		worker_drop(w, w->out[port].pkts[i], DROP_tx_full);
+	}
+}
+
+void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m)
+{
+	if (unlikely(w->out[port].n == 2 * BURST))
+		out_flush(w, port);
+	w->out[port].pkts[w->out[port].n++] = m;
+}
+
+// What stands in the route lane runs through the pipeline.
+static inline void run_stages(struct worker *w)
+{
+	stage_route(w);
+	stage_local(w);
+	stage_decap(w);
+	stage_route(w); // what came out of tunnels
+	stage_local(w);
+	stage_encap(w);
+	stage_forward(w);
+	stage_tx(w);
+}
+
+static unsigned int take_ports(struct worker *w)
+{
+	struct rte_mbuf *pkts[BURST];
+	unsigned int total = 0;
+
+	for (unsigned int i = 0; i < w->n_queues; i++) {
+		const struct worker_queue *q = &w->queues[i];
+		uint16_t n = rte_eth_rx_burst(ports[q->port].dpdk_id, q->queue, pkts, BURST);
+
+		if (n == 0)
+			continue;
+		w->stats.rx += n;
+		w->stats.bursts++;
+		stage_classify(w, q->port, pkts, n);
+		run_stages(w);
+		total += n;
+	}
+	return total;
+}
+
+static unsigned int take_main(struct worker *w)
+{
+	void *pkts[BURST];
+	unsigned int n = rte_ring_sc_dequeue_burst(w->from_main, pkts, BURST, NULL);
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+
+		w->stats.from_main++;
+		if (pkt_meta(m)->kind == PKT_FRAME)
+			worker_out(w, pkt_meta(m)->port, m);
+		else
+			lane_add(&w->route, m, NULL);
+	}
+	if (n > 0)
+		run_stages(w);
+	return n;
+}
+
+static unsigned int take_again(struct worker *w)
+{
+	unsigned int n = RTE_MIN(w->n_again, (uint16_t)BURST);
+
+	if (likely(n == 0))
+		return 0;
+	for (unsigned int i = 0; i < n; i++)
+		lane_add(&w->route, w->again[i], NULL);
+	w->n_again -= (uint16_t)n;
+	memmove(w->again, w->again + n, w->n_again * sizeof(w->again[0]));
+	run_stages(w);
+	return n;
+}
+
+// Waits until a port or the main lcore has something. Offline for RCU meanwhile; the fence between
+// is_asleep and the last look at the ring pairs with the one in worker_inject.
+static void idle(struct worker *w)
+{
+	struct epoll_event events[4];
+	int timeout_ms = IDLE_SLEEP_MS;
+
+	for (unsigned int i = 0; i < w->n_queues; i++) {
+		if (w->queues[i].fd < 0)
+			timeout_ms = IDLE_NO_FD_MS;
+	}
+	__atomic_store_n(&w->is_asleep, true, __ATOMIC_SEQ_CST);
+	if (rte_ring_empty(w->from_main) && w->n_again == 0) {
+		eventfd_t ignored;
+
+		rcu_offline(w->id);
+		w->stats.sleeps++;
+		epoll_wait(w->epoll_fd, events, RTE_DIM(events), timeout_ms);
+		eventfd_read(w->wake_fd, &ignored);
+		rcu_online(w->id);
+	}
+	__atomic_store_n(&w->is_asleep, false, __ATOMIC_SEQ_CST);
+}
+
+int worker_run(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int empty = 0;
+
+	rcu_online(w->id);
+	while (!__atomic_load_n(&worker_stop, __ATOMIC_RELAXED)) {
+		unsigned int n;
+
+		w->now_tsc = rte_rdtsc();
+		n = take_again(w) + take_ports(w) + take_main(w);
+		for (uint8_t port = 0; port < n_ports; port++)
+			out_flush(w, port);
+		__atomic_store_n(&w->stats.held, w->n_again, __ATOMIC_RELAXED);
+		rcu_quiescent(w->id);
+		empty = n > 0 ? 0 : empty + 1;
+		if (likely(empty < IDLE_POLLS || !w->can_sleep)) {
+			if (n == 0)
+				rte_pause();
+			continue;
+		}
+		empty = 0;
+		idle(w);
+	}
+	rcu_offline(w->id);
+	return 0;
+}
+
+unsigned int worker_inject(struct worker *w, struct rte_mbuf **pkts, unsigned int n)
+{
+	unsigned int taken = rte_ring_sp_enqueue_burst(w->from_main, (void **)pkts, n, NULL);
+
+	for (unsigned int i = taken; i < n; i++)
+		rte_pktmbuf_free(pkts[i]);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (taken > 0 && __atomic_load_n(&w->is_asleep, __ATOMIC_SEQ_CST))
+		eventfd_write(w->wake_fd, 1);
+	return taken;
+}
+
+static int epoll_watch(struct worker *w, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static int queues_init(struct worker *w)
+{
+	for (uint16_t p = 0; p < n_ports; p++) {
+		for (uint16_t q = w->id; q < ports[p].n_rx_queues; q += n_workers) {
+			struct worker_queue *queue = &w->queues[w->n_queues];
+
+			if (w->n_queues == WORKER_MAX_QUEUES)
+				return -E2BIG;
+			w->n_queues++;
+			*queue = (struct worker_queue){
+				.port = (uint8_t)p, .queue = q, .fd = port_queue_fd(&ports[p], q)
+			};
+			if (queue->fd >= 0 && epoll_watch(w, queue->fd) != 0)
+				queue->fd = -1;
+		}
+	}
+	return 0;
+}
+
+static int worker_init(struct worker *w, uint16_t id, const struct config_dataplane *config)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	w->id = id;
+	w->counts_shared = config->n_workers > 1;
+	w->can_sleep = config->idle != CONFIG_IDLE_SPIN;
+	for (uint16_t p = 0; p < n_ports && config->idle == CONFIG_IDLE_AUTO; p++)
+		w->can_sleep = w->can_sleep && !ports[p].spin;
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->wake_fd < 0 || w->epoll_fd < 0 || epoll_watch(w, w->wake_fd) != 0)
+		return -errno;
+	snprintf(name, sizeof(name), "to_main%u", id);
+	w->to_main =
+		rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "from_main%u", id);
+	w->from_main =
+		rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (w->to_main == NULL || w->from_main == NULL)
+		return -ENOMEM;
+	return queues_init(w);
+}
+
+int workers_init(
+	const struct config_dataplane *config, struct bindtab *bindings, struct rte_mempool *pool)
+{
+	int error;
+
+	worker_main_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	workers = rte_zmalloc("workers", config->n_workers * sizeof(*workers), RTE_CACHE_LINE_SIZE);
+	if (worker_main_fd < 0 || workers == NULL) {
+		log_err("workers_failed reason=memory");
+		return -ENOMEM;
+	}
+	n_workers = config->n_workers;
+	for (uint16_t i = 0; i < n_workers; i++) {
+		workers[i].wake_fd = workers[i].epoll_fd = -1;
+		workers[i].bindings = bindings;
+		workers[i].pool = pool;
+	}
+	for (uint16_t i = 0; i < n_workers; i++) {
+		error = worker_init(&workers[i], i, config);
+		if (error != 0) {
+			log_err("worker_failed worker=%u error=%d", i, -error);
+			workers_free();
+			return error;
+		}
+	}
+	return 0;
+}
+
+static void ring_free(struct rte_ring *ring)
+{
+	void *m;
+
+	while (ring != NULL && rte_ring_sc_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+void workers_free(void)
+{
+	for (uint16_t i = 0; i < n_workers && workers != NULL; i++) {
+		struct worker *w = &workers[i];
+
+		rte_pktmbuf_free_bulk(w->again, w->n_again);
+		ring_free(w->to_main);
+		ring_free(w->from_main);
+		if (w->wake_fd >= 0)
+			close(w->wake_fd);
+		if (w->epoll_fd >= 0)
+			close(w->epoll_fd);
+	}
+	rte_free(workers);
+	workers = NULL;
+	n_workers = 0;
+	if (worker_main_fd >= 0)
+		close(worker_main_fd);
+	worker_main_fd = -1;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// A worker: one lcore that takes bursts from its receive queues and runs each through the stages to
+// completion. Everything in struct worker belongs to that lcore unless a field says otherwise.
+#pragma once
+
+#include <rte_ring.h>
+
+#include "config/config.h"
+#include "dataplane/bindtab.h"
+#include "dataplane/nexthop.h"
+#include "dataplane/pkt.h"
+#include "dataplane/stats.h"
+
+enum {
+	BURST = 64,
+	AGAIN_MAX = 256, // packets held for the next burst
+	WORKER_RING = 4096,
+	WORKER_MAX_QUEUES = 32,
+};
+
+// A vector of packets on their way to one stage, with the next hop that sent them there.
+struct lane {
+	uint16_t n;
+	struct rte_mbuf *pkts[BURST];
+	const struct nexthop *nh[BURST];
+};
+
+struct worker_queue {
+	uint8_t port;
+	uint16_t queue;
+	int fd; // readable when packets wait, -1 = none
+};
+
+struct worker {
+	uint16_t id; // RCU reader id, transmit queue
+	bool can_sleep;
+	bool counts_shared; // several workers add to a binding's counters
+	uint16_t n_queues;
+	struct worker_queue queues[WORKER_MAX_QUEUES];
+	struct bindtab *bindings;
+	struct rte_mempool *pool;
+	uint64_t now_tsc; // of this turn
+	uint64_t icmp_tokens_tsc; // ICMP error budget, in TSC ticks
+	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it
+
+	// Lanes of the burst under way.
+	struct lane route, local, tunnel, home, forward, tx;
+	uint16_t n_again;
+	struct rte_mbuf *again[AGAIN_MAX];
+	struct {
+		uint16_t n;
+		struct rte_mbuf *pkts[2 * BURST];
+	} out[CONFIG_MAX_PORTS];
+
+	struct rte_ring *to_main; // writer: this worker; reader: main lcore
+	struct rte_ring *from_main; // writer: main lcore; reader: this worker
+	int wake_fd; // eventfd, main lcore writes it when is_asleep
+	int epoll_fd;
+	bool is_asleep; // atomic; this worker writes, main lcore reads
+
+	struct worker_stats stats; // written here, read relaxed by anyone
+} __rte_cache_aligned;
+
+extern struct worker *workers; // n_workers of them, on hugepages
+extern uint16_t n_workers;
+extern bool worker_stop; // atomic: set by the main lcore to end all
+extern int worker_main_fd; // eventfd that wakes the main lcore
+extern bool worker_main_asleep; // atomic; main lcore writes, workers read
+
+// Makes the workers: queues, rings, descriptors. After ports_start, before the drop of rights.
+// Returns: 0 or negative errno with the reason logged and everything undone.
+int workers_init(
+	const struct config_dataplane *config, struct bindtab *bindings, struct rte_mempool *pool);
+void workers_free(void);
+
+// The loop of worker arg (struct worker *), for rte_eal_remote_launch. Returns: 0 when told to stop.
+int worker_run(void *arg);
+
+// Passes buffers (moved) to a worker and wakes it; those that do not fit are freed.
+// Returns: how many were taken. Thread: main lcore.
+unsigned int worker_inject(struct worker *w, struct rte_mbuf **pkts, unsigned int n);
+
+// --- What stages share -------------------------------------------------------------------------
+
+static inline void lane_add(struct lane *lane, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	lane->pkts[lane->n] = m;
+	lane->nh[lane->n] = nh;
+	lane->n++;
+}
+
+// Ends a packet for a named reason. Moves m.
+static inline void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
+{
+	w->stats.drops[reason]++;
+	rte_pktmbuf_free(m);
+}
+
+// Holds a packet for the next burst. Moves m.
+static inline void worker_again(struct worker *w, struct rte_mbuf *m)
+{
+	if (unlikely(w->n_again == AGAIN_MAX)) {
+		worker_drop(w, m, DROP_again_full);
+		return;
+	}
+	w->again[w->n_again++] = m;
+}
+
+// Hands a packet to the main lcore as what kind says. Moves m.
+void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind);
+
+// Puts a whole frame into the transmit buffer of a port, which goes out at the end of the turn.
+void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m);
