@@ -4,20 +4,35 @@
 
 import subprocess
 
-# Notes about traffic as a whole, not about a packet's form: the answer to an echo request goes the
-# other way, which is not in the file, or a probe was meant to go unanswered.
-_ABOUT_THE_CONVERSATION = ("No response seen to ICMPv6 request",)
+_WARNING = 0x600000  # tshark's severities: chat, note, warning, error
+_MAX_LINES = 8
+
+# Notes about a conversation and not about a packet's form: answers go the other way, which is not
+# in the file; what kernels at both ends do with lost packets is theirs.
+_ABOUT_THE_CONVERSATION = (
+    "No response seen to ICMPv6 request", "No response seen to ICMP request", "D-SACK Sequence",
+    "Connection reset (RST)")
 
 
 def complaints(pcap):
-    """The malformed, error and warning notes of tshark about a capture: "frame: note" lines."""
+    """The malformed, error and warning notes of tshark about a capture, one line a frame."""
+    fields = ("frame.number", "_ws.malformed", "_ws.expert.severity", "_ws.expert.message",
+              "_ws.col.Info")
     done = subprocess.run(
         ["tshark", "-r", str(pcap), "-n",
          "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
          "-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "ipv6.defragment:FALSE",
-         "-Y", "_ws.malformed || _ws.expert.severity >= 0x600000",
-         "-T", "fields", "-e", "frame.number", "-e", "_ws.expert.message", "-e", "_ws.col.Info"],
+         "-Y", f"_ws.malformed || _ws.expert.severity >= {_WARNING:#x}",
+         "-T", "fields", "-E", "aggregator=|", *(w for f in fields for w in ("-e", f))],
         capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.splitlines()
-            if not any(known in line for known in _ABOUT_THE_CONVERSATION)]
+    found = []
+    for line in done.stdout.splitlines():
+        number, malformed, severities, messages, info = line.split("\t")
+        bad = [message for severity, message in zip(severities.split("|"), messages.split("|"))
+               if int(severity, 0) >= _WARNING and message not in _ABOUT_THE_CONVERSATION]
+        if bad or malformed:
+            found.append(f"frame {number}: {'; '.join(bad) or 'malformed'} ({info})")
+    if len(found) > _MAX_LINES:
+        found[_MAX_LINES:] = [f"and {len(found) - _MAX_LINES} more"]
+    return found
