@@ -83,14 +83,6 @@ int netdev_mtu(const char *name)
 	return error != 0 ? error : ifr.ifr_mtu;
 }
 
-bool netdev_has_carrier(const char *name)
-{
-	struct ifreq ifr = { 0 };
-
-	return request(SIOCGIFFLAGS, &ifr, name) == 0 && (ifr.ifr_flags & IFF_UP) != 0 &&
-	       (ifr.ifr_flags & IFF_RUNNING) != 0;
-}
-
 unsigned int netdev_queues(const char *name)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };

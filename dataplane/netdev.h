@@ -4,7 +4,6 @@
 // Small questions and orders to a network interface of the kernel, by name. Orders need root.
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 // Writes net.FAMILY.conf.NAME.KEY = value. A kernel without that key is not an error (logged).
@@ -17,8 +16,6 @@ int netdev_set_mtu(const char *name, uint16_t mtu);
 
 // Returns: the MTU, or negative errno.
 int netdev_mtu(const char *name);
-// True when the interface is up and its link has a carrier.
-bool netdev_has_carrier(const char *name);
 
 // Number of receive and transmit queue pairs that are set up, at least 1.
 unsigned int netdev_queues(const char *name);

@@ -159,7 +159,8 @@ static int start_port(struct port *port, const struct config_port *config, uint1
 	if (error != 0)
 		goto close_device;
 	port_fd_find(port);
-	port->carrier = has_netdev ? netdev_has_carrier(netdev) : device_has_carrier(port);
+	// A netdev that was just set up tells its carrier late; the mirror's first dump corrects this.
+	port->carrier = has_netdev || device_has_carrier(port);
 	error = twin_open(port, config);
 	if (error != 0)
 		goto close_device;
