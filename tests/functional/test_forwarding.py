@@ -269,7 +269,7 @@ def spoofs():
             lambda m, o, p: m.tunnelled(m.up_inner(p, plen=200)), "tunnel_bad_inner"),
         "inner-of-version-4": (
             lambda m, o, p: m.tunnelled(Raw(b"\x45" + bytes(m.up_inner(p))[1:]), nh=41),
-            "tunnel_bad_inner"),
+            "tunnel_protocol"),
         "inner-shorter-than-a-header": (
             lambda m, o, p: m.tunnelled(Raw(b"\x60" + p), nh=41), "tunnel_bad_inner"),
         "ipv4-inside": (
