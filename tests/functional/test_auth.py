@@ -190,12 +190,13 @@ def test_replay_after_deregistration_is_refused(lab, subscriber):
     m.assert_unbound()
 
 
-def test_sequence_number_still_counts(lab, subscriber):
+def test_sequence_number_is_only_copied_where_the_message_id_counts(lab, subscriber):
+    """RFC 4285 6: this option as opposed to the sequence number"""
     m = subscriber
     m.register(seq=10)
-    answer = m.update(seq=10)
-    assert (answer.status, answer.seq) == (135, 10)
-    assert answer.authentic(m.key, m.care_of, m.home)
+    for seq in (10, 3, 40000):
+        answer = m.update(seq=seq)
+        assert (answer.status, answer.seq) == (0, seq)
 
 
 def test_network_without_message_id_accepts_without_and_resists_replay(lab):
