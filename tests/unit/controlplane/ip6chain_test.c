@@ -27,7 +27,8 @@ static void test_chains(void)
 	static const struct {
 		uint8_t next;
 		const char *rest;
-		int verdict, why;
+		enum ip6chain_verdict verdict;
+		enum ip6chain_why why;
 		uint8_t code;
 		uint32_t pointer;
 	} rows[] = {
@@ -93,7 +94,7 @@ static void test_chains(void)
 		size_t len = make(rows[i].next, rows[i].rest, packet);
 		enum ip6chain_verdict verdict = ip6chain_parse(packet, len, &c);
 
-		if (verdict != (enum ip6chain_verdict)rows[i].verdict)
+		if (verdict != rows[i].verdict)
 			printf("\n    row %zu: %d %s", i, verdict, ip6chain_why_name(c.why));
 		CU_ASSERT_EQUAL(verdict, rows[i].verdict);
 		CU_ASSERT_EQUAL(c.why, rows[i].why);

@@ -221,7 +221,7 @@ static void test_header_verdicts(void)
 	static const struct {
 		const char *mh;
 		size_t sum_len; // bytes that the sender summed, 0 = all
-		int verdict;
+		enum mh_verdict verdict;
 		uint32_t pointer;
 	} rows[] = {
 		{ "3b010500 0000 0001 c000 0069 01020000", 0, MH_OK, 0 },
@@ -290,7 +290,7 @@ static void test_option_verdicts(void)
 {
 	static const struct {
 		const char *options;
-		int verdict;
+		enum mh_verdict verdict;
 	} rows[] = {
 		{ "00000000 000000000000000000000000 00000000", MH_OK },
 		{ "0112 000000000000000000000000000000000000", MH_OK },
@@ -350,7 +350,7 @@ static void test_option_verdicts(void)
 		packet_put_mh(&p, bytes, len);
 		enum mh_verdict verdict = packet_parse(&p, &chain, &mh);
 
-		if (verdict != (enum mh_verdict)rows[i].verdict)
+		if (verdict != rows[i].verdict)
 			printf("\n    %s: %s", rows[i].options, mh_verdict_name(verdict));
 		CU_ASSERT_EQUAL(verdict, rows[i].verdict);
 	}
