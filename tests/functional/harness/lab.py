@@ -159,7 +159,7 @@ class Lab:
                 keep = os.environ.get("UNWIRED_KEEP")
                 if keep:
                     shutil.copytree(self.box.dir, pathlib.Path(keep) / self.box.dir.name,
-                                    ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
+                                    ignore=shutil.ignore_patterns("run", "*.notify"), dirs_exist_ok=True)
             self.box.remove()
         self.namespaces.close()
         return problems
