@@ -30,7 +30,8 @@ enum pkt_flags {
 struct pkt_meta {
 	uint8_t kind;
 	uint8_t flags;
-	uint8_t n_encaps;
+	uint8_t n_encaps : 4;
+	uint8_t n_decaps : 4;
 	uint8_t port; // index of the ingress (FRAME from main: egress) port
 	uint16_t outer_len; // TUNNELLED: bytes of outer headers in front of the data
 	uint16_t reserved;

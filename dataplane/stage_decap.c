@@ -122,6 +122,7 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b)
 	if (unlikely(tc != ip6_traffic_class(in)))
 		ip6_set_traffic_class(in, (uint8_t)tc);
 	meta->flags |= PKT_TUNNELLED;
+	meta->n_decaps++;
 	count_up(w, b, m->pkt_len);
 	w->stats.decapsulated++;
 	lane_add(&w->route, m, NULL);

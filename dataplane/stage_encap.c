@@ -6,7 +6,7 @@
 // outer flow label is a hash of the inner flow (RFC 6438).
 //
 // Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
-// unbound, hop_limit, care_of_unroutable, too_big, too_big_for_tunnel, encap_limit, no_headroom.
+// unbound, link_local_source, hop_limit, care_of_unroutable, too_big, too_big_for_tunnel, encap_limit, no_headroom.
 
 #include "dataplane/stage.h"
 
@@ -33,6 +33,11 @@ static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
 
 	if (unlikely(b == NULL)) {
 		stage_refuse(w, m, DROP_unbound, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
+		return false;
+	}
+	if (unlikely(ip6_is_linklocal(&pkt_ip6(m)->src))) {
+		stage_refuse(
+			w, m, DROP_link_local_source, ICMP6_UNREACH, ICMP6_UNREACH_BEYOND_SCOPE, 0);
 		return false;
 	}
 	if (unlikely(meta->n_encaps >= MAX_ENCAPS)) {

@@ -7,8 +7,6 @@
 
 #include "dataplane/base/wire.h"
 
-enum { UNREACH_BEYOND_SCOPE = 2 }; // RFC 4443 3.1
-
 static uint64_t mix(uint64_t a, uint64_t b)
 {
 	__uint128_t p = (__uint128_t)(a ^ 0x9e3779b97f4a7c15ULL) * (b ^ 0xd1b54a32d192ed03ULL);
@@ -56,7 +54,7 @@ void stage_forward(struct worker *w)
 		if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN)) {
 			if (unlikely(ip6_is_linklocal(&ip->src))) {
 				stage_refuse(w, m, DROP_link_local_source, ICMP6_UNREACH,
-					UNREACH_BEYOND_SCOPE, 0);
+					ICMP6_UNREACH_BEYOND_SCOPE, 0);
 				continue;
 			}
 			if (unlikely(ip->hop_limit <= 1)) {

@@ -10,7 +10,10 @@
 
 #include "dataplane/port.h"
 
-enum { UPPER_MAX_HEADERS = 6 };
+enum {
+	UPPER_MAX_HEADERS = 6,
+	MAX_DECAPS = 2, // a mobile behind a mobile, as stage_encap's way down
+};
 
 int stage_upper(const struct rte_mbuf *m, unsigned int *off)
 {
@@ -80,7 +83,7 @@ void stage_local(struct worker *w)
 		int proto = stage_upper(m, &off);
 
 		if (proto == PROTO_IPV6 || proto == PROTO_IPV4) {
-			if (unlikely(pkt_meta(m)->flags & PKT_TUNNELLED)) {
+			if (unlikely(pkt_meta(m)->n_decaps >= MAX_DECAPS)) {
 				worker_drop(w, m, DROP_tunnel_nested);
 				continue;
 			}

@@ -32,7 +32,7 @@
 	X(tunnel_wrong_agent, "tunnelled packet not to the binding's agent address")              \
 	X(tunnel_ecn, "congestion experienced on a tunnel packet whose inner is not ECN-capable") \
 	X(inner_scope, "tunnelled packet to a multicast or link-local destination")               \
-	X(tunnel_nested, "tunnel inside a tunnel to our own address")                             \
+	X(tunnel_nested, "tunnelled to us more than twice")                                       \
 	X(tx_full, "transmit queue full")                                                         \
 	X(main_ring_full, "queue to the main lcore full")                                         \
 	X(again_full, "queue to the next burst full")                                             \

@@ -68,6 +68,14 @@ void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m)
 	w->out[port].pkts[w->out[port].n++] = m;
 }
 
+// A tunnel that came out of a tunnel (a mobile behind a mobile) has its turn in the next burst.
+static inline void hold_nested(struct worker *w)
+{
+	for (unsigned int i = 0; i < w->tunnel.n; i++)
+		worker_again(w, w->tunnel.pkts[i]);
+	w->tunnel.n = 0;
+}
+
 // What stands in the route lane runs through the pipeline.
 static inline void run_stages(struct worker *w)
 {
@@ -76,6 +84,7 @@ static inline void run_stages(struct worker *w)
 	stage_decap(w);
 	stage_route(w); // what came out of tunnels
 	stage_local(w);
+	hold_nested(w);
 	stage_encap(w);
 	stage_forward(w);
 	stage_tx(w);

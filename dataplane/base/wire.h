@@ -50,6 +50,7 @@ enum icmp6_type {
 enum icmp6_unreach_code {
 	ICMP6_UNREACH_NO_ROUTE = 0,
 	ICMP6_UNREACH_PROHIBITED = 1,
+	ICMP6_UNREACH_BEYOND_SCOPE = 2,
 	ICMP6_UNREACH_ADDRESS = 3,
 };
 

@@ -374,7 +374,7 @@ static void test_reader_beside_writer(void)
 		CU_ASSERT_EQUAL(set_key(tab, i), 0);
 	}
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, reader_run, &reader), 0);
-	for (unsigned int i = 0; i < 60000; i++) {
+	for (unsigned int i = 0; i < 8000; i++) {
 		uint32_t key = STABLE + (uint32_t)rand_r(&seed) % (CHURN - STABLE);
 
 		if (model.is_live[key] && i % 3 != 0)
