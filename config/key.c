@@ -113,7 +113,7 @@ const struct key key_table[] = {
 		.fallback = "\"auto\"",
 		.help = "What a worker without packets does: poll on (spin), back off (sleep), or "
 			"what "
-			"suits the ports (auto: spin only when all are PCI devices)." },
+			"suits the ports (auto: spin if one of them is a PCI device)." },
 	{ .path = "dataplane.hugepages",
 		.type = KEY_WORD,
 		.apply = KEY_RESTART_DATAPLANE,
