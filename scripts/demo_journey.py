@@ -398,7 +398,8 @@ def main():
     directory.chmod(0o755)  # the programs give up root
     journey = Journey(arguments.build.resolve(), arguments.seconds, directory)
     atexit.register(clean_up, journey, arguments.keep)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
     try:
         print("starting the lab and the home agent")
         journey.start()
