@@ -424,11 +424,12 @@ int link_attach(struct link *link, int fd)
 
 static void try_connect(struct link *link)
 {
+	const void *address = &link->address;
+	const struct sockaddr *to = address;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int error = 0;
 
-	if (fd < 0 ||
-		connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) != 0)
+	if (fd < 0 || connect(fd, to, sizeof(link->address)) != 0)
 		error = errno;
 	if (error == 0) {
 		link->last_error = 0;

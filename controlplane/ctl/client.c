@@ -15,6 +15,8 @@
 static int connect_to(int type, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const void *bytes = &address;
+	const struct sockaddr *to = bytes;
 	int fd, error;
 
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -23,7 +25,7 @@ static int connect_to(int type, const char *path)
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+	if (connect(fd, to, sizeof(address)) == 0)
 		return fd;
 	error = -errno;
 	close(fd);

@@ -168,7 +168,7 @@ static int run_status(const struct verb *verb, const struct command *command)
 	json_t *status = result != NULL ? json_incref(result) : json_object();
 	int code = last != NULL ? EXIT_DONE : EXIT_REFUSED;
 
-	json_object_set_new(status, "dataplane", dataplane_status(command->run_dir));
+	json_object_set_new(status, "dataplane_status", dataplane_status(command->run_dir));
 	print_object(command->is_json, status);
 	json_decref(status);
 	json_decref(last);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Who sends a Binding Update, and may they: home network, subscriber, key, authenticator.
+#pragma once
+
+#include "controlplane/control.h"
+#include "controlplane/decide.h"
+
+// What is known of the sender. Plain data, but for network.
+struct authorise {
+	uint16_t agent; // number of the agent address, or NETWORKS_NO_AGENT
+	uint16_t home_prefix; // number of the home prefix, 0 = none of ours
+	uint32_t domain;
+	const struct config_network *network; // of the home prefix; borrowed, NULL without
+	enum auth_result auth;
+	bool has_policy;
+	bool is_stranger; // authenticated, but the home address is not theirs: no binding of theirs
+	bool has_key;
+	struct decide_policy policy; // with has_policy
+	struct subscriber_key key; // with has_key: signs the answer
+	uint8_t mn_id_len;
+	uint8_t mn_id[BCE_MN_ID_MAX];
+};
+
+// Looks up and verifies. Nothing is changed. RFC 4285 section 5.1.1.
+void authorise_bu(const struct control *control, const struct ip6chain *chain, const struct mh *bu,
+	struct authorise *out);

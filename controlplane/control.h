@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// What the modules of the control process share: one of each, made and ended by main.c.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "controlplane/auth.h"
+#include "controlplane/bcache.h"
+#include "controlplane/limiter.h"
+#include "controlplane/link.h"
+#include "controlplane/networks.h"
+#include "controlplane/replicate.h"
+#include "controlplane/stats.h"
+#include "controlplane/store.h"
+#include "controlplane/subscribers.h"
+#include "controlplane/wheel.h"
+
+struct chain;
+struct event_base;
+struct mgmt;
+
+// How far the dataplane has what the binding cache has.
+enum control_sync {
+	CONTROL_SYNC_NONE, // no dataplane
+	CONTROL_SYNC_RUNNING, // being filled
+	CONTROL_SYNC_DONE,
+	CONTROL_SYNC_REFUSED, // its sweep guard stopped: resync --force or a look at the store
+};
+
+// Everything is owned here and used by the loop's thread only.
+struct control {
+	const char *config_path; // borrowed from the command line
+	const char *run_dir, *state_dir; // borrowed
+	struct config *config;
+	struct event_base *base;
+	struct networks networks;
+	struct subscribers *subscribers;
+	struct store *store;
+	struct bcache *bcache;
+	struct wheel *wheel;
+	struct auth *auth;
+	struct link *link;
+	struct replicate *replicate;
+	struct chain *chain;
+	struct mgmt *mgmt;
+	struct limiter limiter;
+	struct stats stats;
+	uint64_t instance; // random, of this life of the process
+	uint64_t started_ns; // CLOCK_MONOTONIC
+	struct {
+		enum control_sync state;
+		uint64_t id; // of the last SYNC_BEGIN
+		bool is_forced;
+		bool is_end_due; // SYNC_END is still to be sent
+		uint32_t n_live, n_stale; // of the last SYNC_DONE
+		uint64_t n_runs;
+	} sync;
+	struct api_hello peer; // of the dataplane, while the link is up
+};
+
+// Seconds that an ended binding's floors are kept: RFC 6275 section 10.3.2 asks for 10; with
+// timestamps until no accepted one could pass again (twice the window of RFC 4285 section 6, and 1).
+enum { CONTROL_HOLD_S = 10, CONTROL_HOLD_MESGID_S = 15 };
+
+// The most bindings that may live: ours and what the dataplane said.
+uint32_t control_max_bindings(const struct control *control);
+
+// The hold of a binding of this home prefix, nanoseconds.
+uint64_t control_hold_ns(const struct control *control, uint16_t home_prefix);
+
+// Both clocks, now.
+struct store_time control_time(void);

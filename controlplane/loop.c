@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "controlplane/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "controlplane/bindings.h"
+#include "controlplane/chain.h"
+#include "controlplane/mgmt.h"
+#include "controlplane/publish.h"
+#include "controlplane/reload.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+
+enum {
+	TICK_MS = 250,
+	RETRY_TICKS = 4, // what failed is tried again every second
+	REBUILD_TICKS = 20, // of a store that failed
+};
+
+// The events of the loop, and whose they are.
+struct loop {
+	struct control *control;
+	struct event *on_end[2], *on_reload, *on_tick, *on_more;
+	unsigned int n_ticks;
+};
+
+static void record(void *arg, const struct api_rec *rec)
+{
+	struct control *control = arg;
+	const struct api_counters *counters;
+
+	switch (rec->type) {
+	case API_SYNC_DONE:
+		publish_sync_done(control, (const struct api_sync_done *)(const void *)rec);
+		return;
+	case API_BINDING_ERR:
+		publish_binding_err(control, (const struct api_binding_err *)(const void *)rec);
+		return;
+	case API_COUNTERS:
+		counters = (const struct api_counters *)(const void *)rec;
+		if (counters->final)
+			bcache_add_counters(control->bcache, counters->handle, counters);
+		else
+			mgmt_counters(control->mgmt, counters);
+		return;
+	default:
+		return;
+	}
+}
+
+static void punts(void *arg, const struct api_punt *const list[], unsigned int n)
+{
+	chain_punts(((struct control *)arg)->chain, list, n);
+}
+
+struct link_handlers loop_link_handlers(struct control *control)
+{
+	return (struct link_handlers){ .ctx = control,
+		.hello = publish_hello,
+		.up = publish_up,
+		.down = publish_down,
+		.punts = punts,
+		.record = record,
+		.bulk = publish_bulk };
+}
+
+static void end(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct loop *loop = arg;
+
+	(void)what;
+	log_info("ending signal=%d", (int)signal_number);
+	event_base_loopbreak(loop->control->base);
+}
+
+static void reload(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct loop *loop = arg;
+	char *why = NULL;
+
+	(void)signal_number;
+	(void)what;
+	reload_run(loop->control, &why); // logs
+	free(why);
+}
+
+// A little of the ends that are due; the rest after the sockets had their turn.
+static void expire(struct loop *loop)
+{
+	static const struct timeval soon = { 0 };
+
+	if (bindings_expire(loop->control))
+		event_add(loop->on_more, &soon);
+}
+
+static void more(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	expire(arg);
+}
+
+static void tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *loop = arg;
+	struct control *control = loop->control;
+
+	(void)fd;
+	(void)what;
+	loop->n_ticks++;
+	expire(loop);
+	if (loop->n_ticks % RETRY_TICKS == 0 && bcache_counts(control->bcache).n_dirty > 0)
+		link_bulk_ready(control->link);
+	if (loop->n_ticks % REBUILD_TICKS == 0 && store_stats(control->store).has_failed)
+		bindings_rebuild_store(control);
+}
+
+static void free_events(struct loop *loop)
+{
+	struct event *events[] = { loop->on_end[0], loop->on_end[1], loop->on_reload, loop->on_tick,
+		loop->on_more };
+
+	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		if (events[i] != NULL)
+			event_free(events[i]);
+}
+
+static int add_events(struct loop *loop)
+{
+	static const struct timeval period = { .tv_usec = TICK_MS * 1000 };
+	struct event_base *base = loop->control->base;
+
+	loop->on_end[0] = evsignal_new(base, SIGTERM, end, loop);
+	loop->on_end[1] = evsignal_new(base, SIGINT, end, loop);
+	loop->on_reload = evsignal_new(base, SIGHUP, reload, loop);
+	loop->on_tick = event_new(base, -1, EV_PERSIST, tick, loop);
+	loop->on_more = evtimer_new(base, more, loop);
+	if (loop->on_end[0] == NULL || loop->on_end[1] == NULL || loop->on_reload == NULL ||
+		loop->on_tick == NULL || loop->on_more == NULL)
+		return -ENOMEM;
+	event_add(loop->on_end[0], NULL);
+	event_add(loop->on_end[1], NULL);
+	event_add(loop->on_reload, NULL);
+	event_add(loop->on_tick, &period);
+	return 0;
+}
+
+int loop_run(struct control *control)
+{
+	struct loop loop = { .control = control };
+	int error = add_events(&loop);
+
+	signal(SIGPIPE, SIG_IGN); // a reader that left is an error of its own write
+	if (error == 0) {
+		link_start(control->link);
+		sd_notify(0, "READY=1");
+		log_info("ready networks=%u max_bindings=%u", control->config->n_networks,
+			control->config->dataplane.max_bindings);
+		if (event_base_dispatch(control->base) < 0)
+			error = -EIO;
+		sd_notify(0, "STOPPING=1");
+	}
+	free_events(&loop);
+	return error;
+}

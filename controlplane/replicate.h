@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The seam to other home agents: the chain hands over every group of records that it committed and
+// answers when the acknowledgement policy of their networks is satisfied. A home agent alone
+// (replicate_alone) is satisfied by its own store.
+#pragma once
+
+#include "controlplane/store.h"
+
+// Called once for each group, from replicate_publish or later from the loop. error: 0, or negative
+// errno when the policy cannot be satisfied (the group is then refused with status 130).
+typedef void (*replicate_done_fn)(void *group, int error);
+
+// How committed records reach other home agents.
+struct replicate {
+	// Publishes n committed records in their order, then calls done(group). entries are borrowed
+	// until done returns.
+	void (*publish)(struct replicate *self, const struct store_entry *const entries[],
+		unsigned int n, replicate_done_fn done, void *group);
+};
+
+// The one for a home agent without others.
+extern struct replicate replicate_alone;
