@@ -80,7 +80,8 @@ static bool read_mn_id(struct mh_options *o, const struct mh_option *opt)
 	return r.ok;
 }
 
-// Subtypes beyond MN-HA and MN-AAA are skipped like unknown options. RFC 4285 section 5.
+// Subtypes beyond MN-HA and MN-AAA are skipped like unknown options; that there is one of a subtype and
+// MN-HA before MN-AAA is may_follow's. RFC 4285 section 5.
 static bool read_auth(struct mh_options *o, const struct mh_option *opt)
 {
 	struct rcursor r = data_cursor(opt);
@@ -89,13 +90,9 @@ static bool read_auth(struct mh_options *o, const struct mh_option *opt)
 
 	auth.data = data_rest(&r);
 	if (subtype == MH_AUTH_MN_HA) {
-		if (o->has_mn_ha || o->has_mn_aaa) // one of a subtype, MN-HA before MN-AAA
-			return false;
 		o->has_mn_ha = true;
 		o->mn_ha = auth;
 	} else if (subtype == MH_AUTH_MN_AAA) {
-		if (o->has_mn_aaa)
-			return false;
 		o->has_mn_aaa = true;
 		o->mn_aaa = auth;
 	}

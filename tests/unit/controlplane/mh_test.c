@@ -390,9 +390,14 @@ static void test_too_many(void)
 
 static void test_names(void)
 {
+	static const uint8_t known[] = { 0, 1, 128, 129, 130, 131, 132, 133, 134, 135, 139, 140,
+		144, 145, 146, 152, 174 };
+
 	for (int i = 0; i < MH_VERDICT_MAX; i++)
 		CU_ASSERT_STRING_NOT_EQUAL(mh_verdict_name((enum mh_verdict)i), "unknown");
 	CU_ASSERT_STRING_EQUAL(mh_verdict_name(MH_VERDICT_MAX), "unknown");
+	for (size_t i = 0; i < N_ROWS(known); i++)
+		CU_ASSERT_STRING_NOT_EQUAL(mh_status_name(known[i]), "unknown");
 	CU_ASSERT_STRING_EQUAL(mh_status_name(135), "sequence number out of window");
 	CU_ASSERT_STRING_EQUAL(mh_status_name(136), "unknown");
 }
