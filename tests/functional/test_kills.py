@@ -191,7 +191,7 @@ def test_empty_store_cuts_nobody_off_until_it_is_forced(lab):
     lab.box.kill_control()
     shutil.rmtree(lab.box.state_dir)
     lab.box.start_control()
-    lab.box.wait_for(lambda: lab.box.status()["dataplane"] == "sweep-refused", 10,
+    lab.box.wait_for(lambda: lab.box.sync() == "sweep-refused", 10,
                      "the alarm of the sweep guard")
     assert_all_reachable(lab.mobiles[::8])
     # New registrations work meanwhile.
@@ -233,7 +233,7 @@ def test_orphaned_dataplane_stops_after_its_hold(own_lab):
 def test_programs_start_in_any_order(own_lab):
     lab = own_lab([network("open", 1)], start=False)
     lab.box.start_control()
-    assert lab.box.status()["dataplane"] != "synced"
+    assert lab.box.sync() != "synced"
     lab.box.start_dataplane()
     lab.box.wait_synced()
     one = lab.mobile()

@@ -150,16 +150,14 @@ class Box:
         assert done.returncode == 0, f"unwiredctl {verb}: {done.returncode} {done.stderr}"
         return json.loads(done.stdout)
 
-    def status(self):
-        return self.ctl("status")
+    def sync(self):
+        """How far the dataplane has what control knows, in one word; None while control is away."""
+        done = self.ctl_process("--json", "show", "sync")
+        return json.loads(done.stdout)["dataplane"] if done.returncode == 0 else None
 
     def wait_synced(self, timeout_s=20):
         """Waits until control has filled the dataplane."""
-        self.wait_for(lambda: self.is_synced(), timeout_s, "control and dataplane in step")
-
-    def is_synced(self):
-        done = self.ctl_process("--json", "status")
-        return done.returncode == 0 and json.loads(done.stdout).get("dataplane") == "synced"
+        self.wait_for(lambda: self.sync() == "synced", timeout_s, "control and dataplane in step")
 
     @staticmethod
     def wait_for(holds, timeout_s, what):
