@@ -65,7 +65,7 @@ static void to_punt(struct worker *w, struct rte_mbuf *m)
 	const struct ip6_hdr_wire *ip = pkt_ip6(m);
 
 	if (meta->flags & PKT_TUNNELLED)
-		ip = (const struct ip6_hdr_wire *)((const uint8_t *)ip - meta->outer_len);
+		ip = (const void *)((const uint8_t *)ip - meta->outer_len);
 	pkt_priv(m)->outer_src = ip->src;
 	pkt_priv(m)->outer_dst = ip->dst;
 	worker_to_main(w, m, PKT_PUNT);
