@@ -10,6 +10,8 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include "dataplane/base/cursor.h"
+
 enum { SHA1_LEN = 20, CKSUM_AT = 4, CKSUM_END = 6, DATA_MIN = 8 };
 
 struct auth {
@@ -60,20 +62,21 @@ void auth_free(struct auth *auth)
 int auth_sign(struct auth *auth, const void *key, size_t key_len, const struct ip6 *coa,
 	const struct ip6 *home, const uint8_t *mh, size_t data_at, uint8_t out[MH_AUTH_LEN])
 {
-	static const uint8_t zero_cksum[CKSUM_END - CKSUM_AT];
+	uint8_t data[2 * sizeof(*coa) + MH_MAX_LEN]; // in one piece: every update call costs
 	uint8_t mac[SHA1_LEN];
 	size_t mac_len = 0;
-	EVP_MAC_CTX *ctx = auth->ctx;
+	struct wcursor w = wcursor_make(data, sizeof(data));
 
-	if (key_len == 0 || data_at < DATA_MIN)
+	if (key_len == 0 || data_at < DATA_MIN || data_at > MH_MAX_LEN)
 		return -EINVAL;
-	if (EVP_MAC_init(ctx, key, key_len, NULL) != 1 ||
-		EVP_MAC_update(ctx, coa->b, sizeof(coa->b)) != 1 ||
-		EVP_MAC_update(ctx, home->b, sizeof(home->b)) != 1 ||
-		EVP_MAC_update(ctx, mh, CKSUM_AT) != 1 ||
-		EVP_MAC_update(ctx, zero_cksum, sizeof(zero_cksum)) != 1 ||
-		EVP_MAC_update(ctx, mh + CKSUM_END, data_at - CKSUM_END) != 1 ||
-		EVP_MAC_final(ctx, mac, &mac_len, sizeof(mac)) != 1 || mac_len != SHA1_LEN)
+	wcursor_bytes(&w, coa, sizeof(*coa));
+	wcursor_bytes(&w, home, sizeof(*home));
+	wcursor_bytes(&w, mh, CKSUM_AT);
+	wcursor_zero(&w, CKSUM_END - CKSUM_AT);
+	wcursor_bytes(&w, mh + CKSUM_END, data_at - CKSUM_END);
+	if (EVP_MAC_init(auth->ctx, key, key_len, NULL) != 1 ||
+		EVP_MAC_update(auth->ctx, data, wcursor_len(&w)) != 1 ||
+		EVP_MAC_final(auth->ctx, mac, &mac_len, sizeof(mac)) != 1 || mac_len != SHA1_LEN)
 		return -EIO;
 	memcpy(out, mac, MH_AUTH_LEN);
 	OPENSSL_cleanse(mac, sizeof(mac));

@@ -35,7 +35,7 @@ void auth_free(struct auth *auth);
 //
 // Shape:    mh is the Mobility Header; data_at the offset of the authentication data in it, which
 //           ends what is covered (from 8 up); out MH_AUTH_LEN bytes, may lie inside mh.
-// Returns:  0, or -EINVAL (key empty, data_at below 8), -EIO (the library refused).
+// Returns:  0, or -EINVAL (key empty, data_at below 8 or beyond MH_MAX_LEN), -EIO (library).
 // Test:     tests/unit/controlplane/auth_test.c
 int auth_sign(struct auth *auth, const void *key, size_t key_len, const struct ip6 *coa,
 	const struct ip6 *home, const uint8_t *mh, size_t data_at, uint8_t out[MH_AUTH_LEN]);

@@ -99,6 +99,8 @@ static void test_refusals(void)
 	CU_ASSERT_EQUAL(auth_verify(s.auth, s.key, 0, &s.coa, &s.home, s.mh, &s.opt), AUTH_FAILED);
 	CU_ASSERT_EQUAL(auth_sign(s.auth, s.key, 0, &s.coa, &s.home, s.mh, 44, out), -EINVAL);
 	CU_ASSERT_EQUAL(auth_sign(s.auth, s.key, 16, &s.coa, &s.home, s.mh, 7, out), -EINVAL);
+	CU_ASSERT_EQUAL(
+		auth_sign(s.auth, s.key, 16, &s.coa, &s.home, s.mh, MH_MAX_LEN + 1, out), -EINVAL);
 	auth_free(s.auth);
 	auth_free(NULL);
 }
