@@ -41,6 +41,7 @@ int store_file_errno(int rc)
 	case MDB_NOTFOUND:
 	case MDB_INCOMPATIBLE:
 	case MDB_BAD_VALSIZE:
+	case MDB_MAP_RESIZED: // nobody else writes: the root page is wrong
 		return -EBADMSG;
 	case MDB_VERSION_MISMATCH:
 		return -EPROTONOSUPPORT;
@@ -224,6 +225,9 @@ static int check_here(const char *path)
 	if (st.st_size == 0)
 		return -EBADMSG;
 	err = store_file_open(&file, path, ((size_t)st.st_size | 0xfffff) + 1, MDB_RDONLY);
+	// No memory for a map of the file's own size: its root page claims another one.
+	if (err == -ENOMEM || err == -EINVAL)
+		return -EBADMSG;
 	if (err != 0)
 		return err;
 	err = store_file_walk(&file, count_entry, &n);
