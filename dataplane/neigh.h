@@ -33,11 +33,18 @@ void neigh_free(void);
 // this is the first. A full queue drops the packet through ops->drop.
 void neigh_park(uint16_t port, const struct ip6 *target, struct rte_mbuf *pkt);
 
-// A neighbour became usable (or failed for good). Thread: the mirror thread.
-void neigh_announce(uint16_t port, const struct ip6 *target);
+// What the mirror tells of a neighbour.
+enum neigh_event {
+	NEIGH_USABLE, // has a link-layer address: parked packets go on
+	NEIGH_FAILED, // a gateway does not answer: parked packets are dropped, the kernel goes on asking
+	NEIGH_GONE, // a stranger does not answer: the same, and the kernel forgets it
+	NEIGH_WANTED, // a gateway is in use: keep it resolved before packets need it
+};
 
-// Does the due work: releases announced targets, gives up old ones, forgets unanswered strangers in
-// the kernel. Returns: milliseconds until it wants to be called again (at most 1000).
+// Tells the main lcore; when the queue overflows, timeouts do the work. Thread: the mirror thread.
+void neigh_announce(uint16_t port, const struct ip6 *target, enum neigh_event event);
+
+// Does the due work: what was announced, and gives up targets that waited too long. Returns: milliseconds until it wants to be called again (at most 1000).
 unsigned int neigh_poll(void);
 // Becomes readable when neigh_poll has something to do at once.
 int neigh_fd(void);
