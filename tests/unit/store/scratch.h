@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controlplane/store.h"
+
 // A new directory under /tmp (on a disk file system where there is one); path is a template buffer.
 static inline char *scratch_make(char path[static 64])
 {
@@ -41,4 +43,11 @@ static inline uint64_t rng_next(uint64_t *state)
 static inline uint32_t rng_below(uint64_t *state, uint32_t n)
 {
 	return (uint32_t)(rng_next(state) >> 32) % n;
+}
+
+// True when all fields are the same (there is padding between them).
+static inline bool entry_eq(const struct store_entry *a, const struct store_entry *b)
+{
+	return a->handle == b->handle && ip6_eq(&a->agent, &b->agent) &&
+	       memcmp(&a->bce, &b->bce, sizeof(a->bce)) == 0;
 }

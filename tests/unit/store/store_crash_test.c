@@ -77,7 +77,7 @@ static int collect(void *ctx, const struct store_entry *e)
 	struct table *t = ctx;
 	struct store_entry whole = entry_of(e->handle, e->bce.generation);
 
-	if (memcmp(&whole, e, sizeof(whole)) != 0)
+	if (!entry_eq(&whole, e))
 		return -EILSEQ; // invented
 	t->version[e->handle] = e->bce.generation;
 	return 0;

@@ -281,7 +281,7 @@ static void test_pack(void)
 {
 	struct subscriber a, b;
 	char reason[SUBSCRIBER_REASON_LEN];
-	uint8_t buf[SUBSCRIBER_BYTES_MAX];
+	uint8_t buf[SUBSCRIBER_BYTES_MAX], again[SUBSCRIBER_BYTES_MAX];
 	size_t len;
 
 	CU_ASSERT_EQUAL_FATAL(subscriber_line_parse(ALICE, strlen(ALICE), &a, reason), 0);
@@ -289,7 +289,9 @@ static void test_pack(void)
 	for (size_t i = 0; i < len; i++)
 		CU_ASSERT_EQUAL(subscriber_line_unpack(buf, i, &b), -EBADMSG);
 	CU_ASSERT_EQUAL(subscriber_line_unpack(buf, len, &b), 0);
-	CU_ASSERT_EQUAL(memcmp(&a, &b, sizeof(a)), 0);
+	CU_ASSERT_EQUAL(subscriber_line_pack(&b, again, sizeof(again)), len);
+	CU_ASSERT_EQUAL(memcmp(buf, again, len), 0);
+	CU_ASSERT_EQUAL(memcmp(a.keys[0].key, b.keys[0].key, 20), 0);
 	CU_ASSERT_EQUAL(subscriber_line_unpack(buf, len + 1, &b), -EBADMSG);
 }
 
