@@ -35,6 +35,6 @@ struct mgmt_request {
 
 // Reads one line of JSON of len bytes.
 // Returns: 0, or -EINVAL with a sentence in error that names the member.
-// Test:    tests/unit/controlplane/test_mgmt.c, tests/fuzz/mgmt.c
+// Test:    tests/unit/controlplane/mgmt_request_test.c, tests/fuzz/mgmt.c
 int mgmt_request_parse(
 	const char *line, size_t len, struct mgmt_request *out, char error[static MGMT_ERROR_LEN]);
