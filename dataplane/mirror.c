@@ -58,6 +58,8 @@ static unsigned int n_differences; // that the dump in progress found
 static uint64_t resync_at_ns; // 0 = none due
 static uint64_t audit_at_ns;
 static uint64_t n_overruns;
+static bool twin_is_up[CONFIG_MAX_PORTS]; // by order
+static bool link_is_up[CONFIG_MAX_PORTS]; // with the device's carrier, as resolved
 
 static pthread_mutex_t wish_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wishes_done;
@@ -65,32 +67,44 @@ static struct wish wishes[API_MAX_HOME_PREFIXES]; // under wish_lock
 static uint64_t n_wished; // under wish_lock
 static uint64_t n_fulfilled; // under wish_lock
 
+// Follows whether routes over a port's twin are usable. The carrier is the device's: the twin's own
+// message of it may come a second later.
+static void follow_link(uint16_t i, bool mtu_changed)
+{
+	bool is_up = twin_is_up[i] && ports[i].carrier;
+
+	if (is_up == link_is_up[i] && !mtu_changed)
+		return;
+	link_is_up[i] = is_up;
+	log_info("mirror_link port=%s state=%s mtu=%u", ports[i].name, is_up ? "up" : "down",
+		ports[i].mtu);
+	mirror_sync_link(i, is_up);
+	// What the kernel drops with a link it does not always tell.
+	if (!is_dumping)
+		resync_at_ns = clock_mono_ns() + RESYNC_AFTER_LINK_MS * NS_PER_MS;
+}
+
 static void on_link(const struct nlmsghdr *nlh)
 {
-	static bool was_up[CONFIG_MAX_PORTS];
 	struct netlink_link link;
-	bool is_up;
+	bool is_gone = nlh->nlmsg_type == RTM_DELLINK;
 
 	if (netlink_msg_link(nlh, &link) != 0)
 		return;
-	is_up = nlh->nlmsg_type == RTM_NEWLINK && link.is_up;
 	for (uint16_t i = 0; i < n_ports; i++) {
 		struct port *port = &ports[i];
-		bool is_twin = port->ifindex == link.ifindex;
+		bool mtu_changed = false;
 
 		if (port->netdev_ifindex == link.ifindex)
-			port_set_carrier(port, is_up);
-		if (!is_twin || (was_up[i] == is_up && port->mtu == link.mtu))
-			continue;
-		if (link.mtu != 0 && link.mtu <= UINT16_MAX)
+			port_set_carrier(port, link.has_carrier && !is_gone);
+		if (port->ifindex == link.ifindex) {
+			twin_is_up[i] = link.is_up && !is_gone;
+			mtu_changed =
+				link.mtu != port->mtu && link.mtu != 0 && link.mtu <= UINT16_MAX;
+		}
+		if (mtu_changed)
 			__atomic_store_n(&port->mtu, (uint16_t)link.mtu, __ATOMIC_RELAXED);
-		log_info("mirror_link port=%s state=%s mtu=%u", port->name, is_up ? "up" : "down",
-			port->mtu);
-		was_up[i] = is_up;
-		mirror_sync_link(i, is_up);
-		// What the kernel drops with a link it does not always tell.
-		if (!is_dumping)
-			resync_at_ns = clock_mono_ns() + RESYNC_AFTER_LINK_MS * NS_PER_MS;
+		follow_link(i, mtu_changed);
 	}
 }
 
@@ -314,8 +328,10 @@ static void turn(void)
 		resync();
 	if (clock_mono_ns() >= audit_at_ns)
 		audit();
-	for (unsigned int i = 0; i < n_ports; i++)
+	for (uint16_t i = 0; i < n_ports; i++) {
 		port_poll_carrier(&ports[i]);
+		follow_link(i, false);
+	}
 	n = take_wishes();
 	mirror_sync_commit();
 	pthread_mutex_unlock(&lock);

@@ -217,7 +217,8 @@ int netlink_msg_link(const struct nlmsghdr *nlh, struct netlink_link *out)
 		return -EAFNOSUPPORT; // of a bridge
 	memset(out, 0, sizeof(*out));
 	out->ifindex = (uint32_t)ifi.ifi_index;
-	out->is_up = (ifi.ifi_flags & IFF_UP) != 0 && (ifi.ifi_flags & IFF_LOWER_UP) != 0;
+	out->is_up = (ifi.ifi_flags & IFF_UP) != 0;
+	out->has_carrier = out->is_up && (ifi.ifi_flags & IFF_LOWER_UP) != 0;
 	while (next_attr(&c, &attr)) {
 		if (attr.type == IFLA_MTU)
 			out->mtu = attr_u32(&attr, &c);

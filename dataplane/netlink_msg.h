@@ -42,7 +42,8 @@ struct netlink_route {
 
 struct netlink_link {
 	uint32_t ifindex;
-	bool is_up; // set up, with a carrier
+	bool is_up; // by order
+	bool has_carrier; // and is up
 	uint32_t mtu; // 0 when not said
 	char name[NETLINK_NAME_MAX];
 };
