@@ -38,6 +38,7 @@ static struct {
 	struct link_config config;
 	struct bindtab *bindings;
 	int listen_fd, fd;
+	uid_t user; // that control runs as
 	bool has_hello;
 	bool is_blocked;
 	uint64_t instance;
@@ -460,7 +461,7 @@ static void accept_control(void)
 	if (fd < 0)
 		return;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
-		(peer.uid != 0 && peer.uid != geteuid())) {
+		(peer.uid != 0 && peer.uid != geteuid() && peer.uid != link_state.user)) {
 		log_warn("control_refused reason=\"user\" uid=%u", peer.uid);
 		close(fd);
 		return;
@@ -556,7 +557,6 @@ struct bindtab *link_bindings(void)
 static int listen_at(const char *run_dir)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	uid_t uid;
 	gid_t gid;
 	int fd;
 
@@ -570,7 +570,8 @@ static int listen_at(const char *run_dir)
 	if (bind(fd, (void *)&addr, sizeof(addr)) != 0 || chmod(addr.sun_path, 0600) != 0 ||
 		listen(fd, 4) != 0)
 		goto fail;
-	if (geteuid() == 0 && user_lookup(&uid, &gid) == 0 && chown(addr.sun_path, uid, gid) != 0)
+	if (geteuid() == 0 && user_lookup(&link_state.user, &gid) == 0 &&
+		chown(addr.sun_path, link_state.user, gid) != 0)
 		goto fail;
 	return fd;
 
