@@ -53,6 +53,9 @@ struct link {
 
 static void lose(struct link *link);
 
+static struct log_limit refusals = { .per_second = 5 };
+#define log_refused(...) log_write_limited(&refusals, LOG_LEVEL_ERR, "link_refused " __VA_ARGS__)
+
 enum link_state link_state(const struct link *link)
 {
 	return link->state;
@@ -263,12 +266,11 @@ static int input_hello(struct link *link, const struct api_rec *rec)
 	const struct api_hello *hello = (const struct api_hello *)(const void *)rec;
 
 	if (rec->type != API_HELLO || rec->len != sizeof(*hello)) {
-		log_err("link_refused reason=no_hello type=%u len=%u", rec->type, rec->len);
+		log_refused("reason=no_hello type=%u len=%u", rec->type, rec->len);
 		return -EPROTO;
 	}
 	if (hello->version != API_VERSION) {
-		log_err("link_refused reason=version ours=%u dataplane=%u", API_VERSION,
-			hello->version);
+		log_refused("reason=version ours=%u dataplane=%u", API_VERSION, hello->version);
 		return -EPROTO;
 	}
 	link->state = LINK_UP;
@@ -282,7 +284,7 @@ static int input_hello(struct link *link, const struct api_rec *rec)
 static int input_credit(struct link *link, const struct api_credit *credit)
 {
 	if (credit->n > API_BULK_WINDOW - link->credit) {
-		log_err("link_refused reason=credit_overrun given=%u outstanding=%u", credit->n,
+		log_refused("reason=credit_overrun given=%u outstanding=%u", credit->n,
 			API_BULK_WINDOW - link->credit);
 		return -EPROTO;
 	}
@@ -316,7 +318,7 @@ static int input_record(struct link *link, const struct api_rec *rec)
 		link->handlers.record(link->handlers.ctx, rec);
 		return 0;
 	default:
-		log_err("link_refused reason=record_type type=%u", rec->type);
+		log_refused("reason=record_type type=%u", rec->type);
 		return -EPROTO;
 	}
 }
@@ -337,7 +339,7 @@ int link_input(struct link *link, const void *msg, size_t len)
 			return 0;
 	}
 	if (walk.error != 0)
-		log_err("link_refused reason=malformed_record");
+		log_refused("reason=malformed_record");
 	return walk.error;
 }
 
@@ -365,7 +367,7 @@ static ssize_t receive(struct link *link, uint8_t *buf)
 		return 0;
 	if (n > 0 && (msg.msg_flags & MSG_TRUNC) != 0) {
 		link->stats.n_protocol_errors++;
-		log_err("link_refused reason=message_too_long");
+		log_refused("reason=message_too_long");
 		return -1;
 	}
 	return n > 0 ? n : -1;
