@@ -24,6 +24,7 @@
 #include "dataplane/netlink.h"
 #include "dataplane/nhobj.h"
 #include "dataplane/port.h"
+#include "dataplane/privs.h"
 
 enum {
 	AUDIT_S = 60,
@@ -355,6 +356,7 @@ static int wait_ms(void)
 static void *run(void *arg)
 {
 	(void)arg;
+	privs_drop_thread(); // reading tables needs no rights
 	while (!__atomic_load_n(&must_stop, __ATOMIC_ACQUIRE)) {
 		struct pollfd fds[2] = {
 			{ .fd = events, .events = POLLIN },

@@ -13,6 +13,7 @@
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 
 enum {
@@ -119,6 +120,23 @@ static int dump_part(
 	return 0;
 }
 
+// Size of the fixed part of a dump request; the kernel complains of what is longer.
+static size_t dump_head(uint16_t type)
+{
+	switch (type) {
+	case RTM_GETLINK:
+		return sizeof(struct ifinfomsg);
+	case RTM_GETNEIGH:
+		return sizeof(struct ndmsg);
+	case RTM_GETNEXTHOP:
+		return sizeof(struct nhmsg);
+	case RTM_GETADDR:
+		return sizeof(struct ifaddrmsg);
+	default:
+		return sizeof(struct rtmsg);
+	}
+}
+
 int netlink_dump(int fd, uint16_t type, uint8_t family, uint8_t *buf, netlink_fn fn, void *arg)
 {
 	uint8_t request[REQUEST_MAX] __attribute__((aligned(8)));
@@ -129,9 +147,8 @@ int netlink_dump(int fd, uint16_t type, uint8_t family, uint8_t *buf, netlink_fn
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	nlh->nlmsg_seq = next_seq();
-	// Every dump request head begins with the family and is zero otherwise; struct ifinfomsg is
-	// the longest.
-	*(uint8_t *)mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg)) = family;
+	// Every dump request head begins with the family and is zero otherwise.
+	*(uint8_t *)mnl_nlmsg_put_extra_header(nlh, dump_head(type)) = family;
 	if (send(fd, nlh, nlh->nlmsg_len, 0) < 0)
 		return -errno;
 	while (result == 0) {

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -52,6 +53,12 @@ static const int allowed[] = {
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(openat),
 	SCMP_SYS(close),
+	SCMP_SYS(access),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(readlink),
+	SCMP_SYS(stat),
+	SCMP_SYS(statx),
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(lseek),
@@ -78,6 +85,7 @@ static const int allowed[] = {
 	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(sched_setaffinity),
 	SCMP_SYS(prctl),
+	SCMP_SYS(capset),
 	SCMP_SYS(membarrier),
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(clock_nanosleep),
@@ -86,6 +94,9 @@ static const int allowed[] = {
 	SCMP_SYS(time),
 	SCMP_SYS(getcpu),
 	SCMP_SYS(getrandom),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(sysinfo),
+	SCMP_SYS(uname),
 	SCMP_SYS(getpid),
 	SCMP_SYS(gettid),
 	SCMP_SYS(getuid),
@@ -114,14 +125,16 @@ static void drop_bounding_set(void)
 	}
 }
 
-// Leaves the calling thread CAP_NET_ADMIN alone. Returns: 0 or negative errno.
-static int keep_net_admin(void)
+// Leaves the calling thread CAP_NET_ADMIN alone, or nothing. Returns: 0 or negative errno.
+static int set_capabilities(bool net_admin)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted = CAP_TO_MASK(CAP_NET_ADMIN);
-	data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective = CAP_TO_MASK(CAP_NET_ADMIN);
+	if (net_admin) {
+		data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted = CAP_TO_MASK(CAP_NET_ADMIN);
+		data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective = CAP_TO_MASK(CAP_NET_ADMIN);
+	}
 	return syscall(SYS_capset, &head, data) == 0 ? 0 : -errno;
 }
 
@@ -151,7 +164,7 @@ static int change_user(const char **step)
 	if (setresuid(uid, uid, uid) != 0)
 		return -errno;
 	*step = "capset";
-	return keep_net_admin();
+	return set_capabilities(true);
 }
 
 // Installs the allow-list on every thread; with it no thread can gain privileges any more.
@@ -206,5 +219,14 @@ int privs_drop(void)
 	else
 		log_info("privs_dropped uid=%u seccomp=%s", (unsigned int)geteuid(),
 			HAS_SANITIZER ? "off" : "on");
+	return error;
+}
+
+int privs_drop_thread(void)
+{
+	int error = set_capabilities(false);
+
+	if (error != 0)
+		log_err("privs_drop_thread_failed error=%s", strerror(-error));
 	return error;
 }

@@ -10,3 +10,7 @@
 // all threads but the lcores' launched functions exist and everything privileged is open.
 // Returns: 0 or negative errno with the reason logged.
 int privs_drop(void);
+
+// Gives up every capability of the calling thread; for threads made after privs_drop.
+// Returns: 0 or negative errno with the reason logged.
+int privs_drop_thread(void);
