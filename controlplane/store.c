@@ -121,9 +121,9 @@ static int load_entry(void *ctx, uint64_t number, const struct record *r)
 	return 0;
 }
 
-static int lock_dir(struct store *s)
+static int lock_dir(struct store *s, const char *dir)
 {
-	s->dir_fd = open(s->options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
 		return -errno;
 	s->lock_fd = openat(s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -183,30 +183,28 @@ static const char *reason_of(int err)
 	}
 }
 
+// What can be said of the options before anything is touched.
+static int prepare(struct store *s, const struct store_options *options)
+{
+	s->options = *options;
+	s->dir_fd = s->lock_fd = -1;
+	s->boot_tag = record_boot_tag(options->boot_id);
+	s->newest = map_newest(options->n_slots);
+	if (s->newest == NULL)
+		return -ENOMEM;
+	if (snprintf(s->path, PATH_MAX, "%s/" FILE_NAME, options->dir) >= PATH_MAX ||
+		snprintf(s->new_path, PATH_MAX, "%s/" NEW_NAME, options->dir) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 struct store *store_open(const struct store_options *options, char err_text[static STORE_ERR_LEN])
 {
 	struct store *s = calloc(1, sizeof(*s));
-	int err = s == NULL ? -ENOMEM : 0;
+	int err = s == NULL ? -ENOMEM : prepare(s, options);
 
-	if (err == 0) {
-		s->options = *options;
-		s->options.dir = NULL; // borrowed until here
-		s->dir_fd = s->lock_fd = -1;
-		s->boot_tag = record_boot_tag(options->boot_id);
-		s->newest = map_newest(options->n_slots);
-		if (s->newest == NULL)
-			err = -ENOMEM;
-	}
-	if (err == 0 &&
-		(snprintf(s->path, sizeof(s->path), "%s/" FILE_NAME, options->dir) >= PATH_MAX ||
-			snprintf(s->new_path, sizeof(s->new_path), "%s/" NEW_NAME, options->dir) >=
-				PATH_MAX))
-		err = -ENAMETOOLONG;
-	if (err == 0) {
-		s->options.dir = options->dir;
-		err = lock_dir(s);
-		s->options.dir = NULL;
-	}
+	if (err == 0)
+		err = lock_dir(s, options->dir);
 	if (err == 0)
 		err = open_file(s);
 	if (err != 0) {
@@ -216,6 +214,7 @@ struct store *store_open(const struct store_options *options, char err_text[stat
 		errno = -err;
 		return NULL;
 	}
+	s->options.dir = NULL; // the caller's
 	return s;
 }
 

@@ -250,10 +250,60 @@ static void test_lifetimes(void)
 	scratch_remove(dir);
 }
 
+// One group of random puts and holds, committed into the model or aborted.
+static void random_group(struct store *s, struct table *model, uint32_t version, uint64_t *rng)
+{
+	static struct table draft;
+	uint32_t n = 1 + rng_below(rng, 40);
+
+	draft = *model;
+	CU_ASSERT_EQUAL_FATAL(store_begin(s), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		struct store_entry e = entry_of(rng_below(rng, SLOTS), version);
+
+		if (rng_below(rng, 5) == 0)
+			e.bce.state = BCE_HOLD;
+		CU_ASSERT_EQUAL_FATAL(store_put(s, &e, t0), 0);
+		draft.is_there[e.handle] = true;
+		draft.entry[e.handle] = e;
+	}
+	if (rng_below(rng, 8) == 0) {
+		store_abort(s);
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(store_commit(s), 0);
+	*model = draft;
+	model->n = 0;
+	for (uint32_t h = 0; h < SLOTS; h++)
+		model->n += model->is_there[h];
+}
+
+// Forgetting writes nothing and only what has ended may be forgotten: here it is put back at once.
+static void forget_and_put(struct store *s, const struct table *model, uint32_t h)
+{
+	if (!model->is_there[h])
+		return;
+	store_forget(s, h);
+	CU_ASSERT_EQUAL(store_stats(s).n_live, model->n - 1);
+	CU_ASSERT_EQUAL_FATAL(put_one(s, &model->entry[h]), 0);
+}
+
+static void expect_model(struct store *s, const struct table *model)
+{
+	static struct table t;
+
+	replay(s, t0, &t);
+	CU_ASSERT_EQUAL_FATAL(t.n, model->n);
+	for (uint32_t h = 0; h < SLOTS; h++) {
+		CU_ASSERT_EQUAL_FATAL(t.is_there[h], model->is_there[h]);
+		CU_ASSERT_TRUE_FATAL(!t.is_there[h] || entry_eq(&t.entry[h], &model->entry[h]));
+	}
+}
+
 // Random puts, holds, forgets, aborts and restarts against a plain array; the log stays bounded.
 static void test_model(void)
 {
-	static struct table model, t;
+	static struct table model;
 	char dir[64];
 	struct store *s = open_at(scratch_make(dir));
 	uint64_t rng = 99;
@@ -261,39 +311,9 @@ static void test_model(void)
 
 	memset(&model, 0, sizeof(model));
 	for (uint32_t round = 0; round < 1500; round++) {
-		static struct table draft;
-		uint32_t n = 1 + rng_below(&rng, 40);
-
-		draft = model;
-		CU_ASSERT_EQUAL_FATAL(store_begin(s), 0);
-		for (uint32_t i = 0; i < n; i++) {
-			struct store_entry e = entry_of(rng_below(&rng, SLOTS), round);
-
-			if (rng_below(&rng, 5) == 0)
-				e.bce.state = BCE_HOLD;
-			CU_ASSERT_EQUAL_FATAL(store_put(s, &e, t0), 0);
-			draft.is_there[e.handle] = true;
-			draft.entry[e.handle] = e;
-		}
-		if (rng_below(&rng, 8) == 0) {
-			store_abort(s);
-		} else {
-			CU_ASSERT_EQUAL_FATAL(store_commit(s), 0);
-			model = draft;
-		}
-		for (uint32_t i = 0; i < n / 8; i++) {
-			uint32_t h = rng_below(&rng, SLOTS);
-
-			if (!model.is_there[h])
-				continue;
-			// Forgetting writes nothing; as the record would come back at a restart,
-			// only what expires is forgotten. Here: put back at once.
-			store_forget(s, h);
-			CU_ASSERT_EQUAL_FATAL(put_one(s, &model.entry[h]), 0);
-		}
-		model.n = 0;
-		for (uint32_t h = 0; h < SLOTS; h++)
-			model.n += model.is_there[h];
+		random_group(s, &model, round, &rng);
+		for (uint32_t i = rng_below(&rng, 5); i > 0; i--)
+			forget_and_put(s, &model, rng_below(&rng, SLOTS));
 		CU_ASSERT_EQUAL_FATAL(store_stats(s).n_live, model.n);
 		CU_ASSERT_TRUE_FATAL(store_stats(s).n_log <= 2 * model.n + 256 + 40);
 		CU_ASSERT_TRUE(store_generation(s) >= last_generation);
@@ -304,17 +324,33 @@ static void test_model(void)
 		s = open_at(dir);
 		CU_ASSERT_EQUAL(store_id(s), id);
 		CU_ASSERT_EQUAL(store_generation(s), last_generation);
-		replay(s, t0, &t);
-		CU_ASSERT_EQUAL_FATAL(t.n, model.n);
-		for (uint32_t h = 0; h < SLOTS; h++) {
-			CU_ASSERT_EQUAL_FATAL(t.is_there[h], model.is_there[h]);
-			CU_ASSERT_TRUE_FATAL(
-				!t.is_there[h] || entry_eq(&t.entry[h], &model.entry[h]));
-		}
+		expect_model(s, &model);
 	}
 	CU_ASSERT_TRUE(store_stats(s).n_cleaned > 1000);
 	CU_ASSERT_TRUE(store_stats(s).n_moved > 0);
 	store_close(s);
+	scratch_remove(dir);
+}
+
+// The relaxed mode, and a change between the modes.
+static void test_relaxed(void)
+{
+	static struct table t;
+	char dir[64];
+	struct store_options o = options_of(scratch_make(dir));
+
+	for (uint32_t round = 1; round <= 4; round++) {
+		struct store_entry e = entry_of(round, round);
+		struct store *s;
+
+		o.durability = round % 2 == 1 ? CONFIG_DURABILITY_RELAXED : CONFIG_DURABILITY_SYNC;
+		s = store_open(&o, err_text);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+		CU_ASSERT_EQUAL(put_one(s, &e), 0);
+		replay(s, t0, &t);
+		CU_ASSERT_EQUAL(t.n, round);
+		store_close(s);
+	}
 	scratch_remove(dir);
 }
 
@@ -442,6 +478,7 @@ int main(void)
 		{ "groups, aborts and bad entries", test_group },
 		{ "lifetimes over restart and reboot", test_lifetimes },
 		{ "random operations against a model", test_model },
+		{ "relaxed durability", test_relaxed },
 		{ "rebuild", test_rebuild },
 		{ "foreign and empty files", test_foreign },
 		{ "max_bindings lowered", test_slots },
