@@ -110,20 +110,30 @@ static void print_item_plain(struct print_list *list, json_t *item)
 	table_row(list->table, cells);
 }
 
+static void print_item(struct print_list *list, json_t *item)
+{
+	if (list->is_json) {
+		fputs(list->has_items ? ",\n " : "[\n ", stdout);
+		json_dumpf(item, stdout, JSON_COMPACT);
+	} else {
+		print_item_plain(list, item);
+	}
+	list->has_items = true;
+}
+
 void print_list_items(struct print_list *list, json_t *items)
 {
-	size_t i;
+	const char *number;
 	json_t *item;
+	size_t i;
 
-	json_array_foreach (items, i, item) {
-		if (list->is_json) {
-			fputs(list->has_items ? ",\n " : "[\n ", stdout);
-			json_dumpf(item, stdout, JSON_COMPACT);
-		} else {
-			print_item_plain(list, item);
-		}
-		list->has_items = true;
+	if (json_is_object(items)) {
+		json_object_foreach (items, number, item)
+			print_item(list, item);
+		return;
 	}
+	json_array_foreach (items, i, item)
+		print_item(list, item);
 }
 
 void print_list_end(struct print_list *list, bool is_complete)

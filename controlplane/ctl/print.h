@@ -23,7 +23,8 @@ struct print_list {
 // Starts a list; columns is borrowed until print_list_end.
 void print_list_begin(struct print_list *list, bool is_json, const char *const *columns);
 
-// Prints the objects of an array. items: borrowed.
+// Prints the objects of an array, or the members of an object in their order (DPDK telemetry cannot
+// put an array into an object). items: borrowed.
 void print_list_items(struct print_list *list, json_t *items);
 
 // Ends the list; is_complete: no error cut it short, so that an empty one is said to be empty.
