@@ -10,9 +10,14 @@ enum { ROWS_PER_PAGE = 30 }; // of up to 500 bytes
 
 struct show_rows show_rows_start(struct rte_tel_data *data, const char *params)
 {
+	struct show_rows rows = { .data = data, .items = rte_tel_data_alloc() };
+
+	if (params != NULL)
+		rows.first = (uint32_t)strtoul(params, NULL, 10);
 	rte_tel_data_start_dict(data);
-	return (struct show_rows){ .data = data,
-		.first = params == NULL ? 0 : (uint32_t)strtoul(params, NULL, 10) };
+	if (rows.items != NULL)
+		rte_tel_data_start_dict(rows.items);
+	return rows;
 }
 
 struct rte_tel_data *show_rows_add(struct show_rows *rows)
