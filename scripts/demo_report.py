@@ -62,26 +62,31 @@ def print_losses(journey):
           f" {sum(int(c.get('late', 0)) for c in care_ofs)}")
 
 
-def print_traffic(journey):
-    log = (journey.directory / "iperf3.log").read_text()
+def tcp_result(journey, name):
+    """One line about a run of iperf3."""
+    log = (journey.directory / f"{name}.log").read_text()
     try:
         end = json.loads(log)["end"]
-        print(f"  TCP    {end['sum_received']['bits_per_second'] / 1e6:.1f} Mbit/s on average,"
-              f" {end['sum_received']['bytes'] / 1e6:.0f} MB,"
-              f" {end['sum_sent']['retransmits']} segments sent again")
     except (ValueError, KeyError):
-        print(f"  TCP    no result: {log[-200:]}")
-    ping = (journey.directory / "ping.log").read_text().splitlines()
-    for line in ping[-2:]:
+        return f"no result: {log[-200:].strip()}"
+    return (f"{end['sum_received']['bits_per_second'] / 1e6:.0f} Mbit/s,"
+            f" {end['sum_received']['bytes'] / 1e6:.0f} MB,"
+            f" {end['sum_sent']['retransmits']} segments sent again")
+
+
+def print_traffic(journey):
+    print("\nTraffic from the correspondent to the home address")
+    print(f"  TCP under way        {tcp_result(journey, 'iperf3')}")
+    print(f"  TCP alone afterwards {tcp_result(journey, 'speed')}")
+    for line in (journey.directory / "ping.log").read_text().splitlines()[-2:]:
         if "packets transmitted" in line or line.startswith("rtt"):
-            print(f"  ping   {line}")
+            print(f"  ping                 {line}")
 
 
 def print_report(journey):
     print_chart(journey)
     print_events(journey)
     print_losses(journey)
-    print("\nTraffic from the correspondent to the home address")
     print_traffic(journey)
     print("\nPromises")
     for text, kept in journey.promises:
