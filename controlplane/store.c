@@ -147,6 +147,7 @@ static int open_file(struct store *s)
 	uint64_t id = 0;
 	int err;
 
+	unlinkat(s->dir_fd, NEW_NAME, 0); // of a rebuild that was killed
 	if (faccessat(s->dir_fd, FILE_NAME, F_OK, 0) == 0) {
 		err = store_file_check(s->path);
 		if (err == 0)

@@ -247,12 +247,17 @@ static int check_here(const char *path)
 
 int store_file_check(const char *path)
 {
+	struct sigaction dfl = { .sa_handler = SIG_DFL }, old;
 	struct rlimit no_core = { 0 };
-	int status;
-	pid_t pid = fork();
+	int status = 0;
+	int err = 0;
+	pid_t pid;
 
+	// Whoever started us may have left SIGCHLD ignored, and then there is nothing to wait for.
+	sigaction(SIGCHLD, &dfl, &old);
+	pid = fork();
 	if (pid < 0)
-		return -errno;
+		err = -errno;
 	if (pid == 0) {
 		// LMDB trusts its pages: damage may end in a signal, which is an answer too.
 		setrlimit(RLIMIT_CORE, &no_core);
@@ -261,9 +266,12 @@ int store_file_check(const char *path)
 		signal(SIGABRT, SIG_DFL);
 		_exit(-check_here(path));
 	}
-	while (waitpid(pid, &status, 0) < 0) {
+	while (err == 0 && waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
-			return -errno;
+			err = -errno;
 	}
+	sigaction(SIGCHLD, &old, NULL);
+	if (err != 0)
+		return err;
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EBADMSG;
 }

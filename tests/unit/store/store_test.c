@@ -2,6 +2,7 @@
 // Copyright (c) 2026 the Unwired authors
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "controlplane/store.h"
@@ -123,7 +124,13 @@ static void test_empty(void)
 	CU_ASSERT_EQUAL_FATAL(stat(path, &st), 0);
 	CU_ASSERT_EQUAL(st.st_mode & 0777, 0600);
 	store_close(s);
+	// What a killed rebuild left goes away; an ignored SIGCHLD does no harm.
+	snprintf(path, sizeof(path), "%s/bindings.mdb.new", dir);
+	fclose(fopen(path, "w"));
+	signal(SIGCHLD, SIG_IGN);
 	s = open_at(dir);
+	signal(SIGCHLD, SIG_DFL);
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
 	CU_ASSERT_EQUAL(store_id(s), id);
 	store_close(s);
 	scratch_remove(dir);
@@ -230,6 +237,13 @@ static void test_lifetimes(void)
 	CU_ASSERT_EQUAL(t.n, 2);
 	CU_ASSERT_EQUAL(t.entry[1].bce.expires_ns, now.boot_ns + 420 * S);
 	CU_ASSERT_EQUAL(t.entry[2].bce.expires_ns, now.boot_ns + 10 * S);
+	store_close(s);
+
+	s = store_open(&rebooted, err_text); // ended before this boot, and still within its hold
+	now = (struct store_time){ .boot_ns = 2 * S, .wall_ns = t0.wall_ns + 105 * S };
+	replay(s, now, &t);
+	CU_ASSERT_EQUAL(t.n, 1);
+	CU_ASSERT_EQUAL(t.entry[1].bce.expires_ns, 0);
 	store_close(s);
 
 	s = open_at(dir); // expired 5 s ago: its floors still count; 10 s ago: gone
@@ -351,6 +365,37 @@ static void test_relaxed(void)
 		CU_ASSERT_EQUAL(t.n, round);
 		store_close(s);
 	}
+	scratch_remove(dir);
+}
+
+// More in one group than the file may grow to: refused whole, and the next group works.
+static void test_map_full(void)
+{
+	static struct table t;
+	char dir[64];
+	struct store *s = open_at(scratch_make(dir));
+	struct store_entry kept = entry_of(1, 1), e = entry_of(1, 2);
+	int err = 0;
+
+	CU_ASSERT_EQUAL(put_one(s, &kept), 0);
+	CU_ASSERT_EQUAL(store_begin(s), 0);
+	for (uint32_t i = 0; err == 0 && i < 1000000; i++)
+		err = store_put(s, &e, t0);
+	CU_ASSERT_EQUAL(err, -ENOSPC);
+	CU_ASSERT_EQUAL(store_put(s, &e, t0), -ENOSPC);
+	CU_ASSERT_EQUAL(store_commit(s), -ENOSPC);
+	CU_ASSERT_FALSE(store_stats(s).has_failed);
+	CU_ASSERT_EQUAL(store_stats(s).n_commit_errors, 1);
+	CU_ASSERT_EQUAL(store_stats(s).n_log, 1);
+	e = entry_of(2, 3);
+	CU_ASSERT_EQUAL(put_one(s, &e), 0);
+	store_close(s);
+	s = open_at(dir);
+	replay(s, t0, &t);
+	CU_ASSERT_EQUAL(t.n, 2);
+	CU_ASSERT_TRUE(entry_eq(&t.entry[1], &kept));
+	CU_ASSERT_TRUE(entry_eq(&t.entry[2], &e));
+	store_close(s);
 	scratch_remove(dir);
 }
 
@@ -479,6 +524,7 @@ int main(void)
 		{ "lifetimes over restart and reboot", test_lifetimes },
 		{ "random operations against a model", test_model },
 		{ "relaxed durability", test_relaxed },
+		{ "a group too large", test_map_full },
 		{ "rebuild", test_rebuild },
 		{ "foreign and empty files", test_foreign },
 		{ "max_bindings lowered", test_slots },

@@ -248,6 +248,49 @@ static void test_bad_lines(void)
 	scratch_remove(dir);
 }
 
+// A file that is wrong throughout is not repeated throughout.
+static void test_many_bad(void)
+{
+	char text[256 * 2 + 1];
+
+	for (int i = 0; i < 256; i++)
+		memcpy(text + 2 * i, "x\n", 3);
+	begin(text);
+	CU_ASSERT_PTR_NULL(open_here());
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "line 100: "));
+	CU_ASSERT_PTR_NULL(strstr(errors, "line 101: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "156 more lines are wrong"));
+	scratch_remove(dir);
+}
+
+static void test_parse(void)
+{
+	struct subscriber s;
+	char reason[SUBSCRIBER_REASON_LEN];
+	char text[1024];
+
+	strcpy(text,
+		"{\"// x\": 1, \"mn_id\": \"a\", \"keys\": [{\"// y\": 2, \"spi\": 4294967295, "
+		"\"algorithm\": \"hmac-sha1\", \"key\": \"ABCDEFabcdef0189\"}]}");
+	CU_ASSERT_EQUAL_FATAL(subscriber_line_parse(text, strlen(text), &s, reason), 0);
+	CU_ASSERT_EQUAL(s.keys[0].spi, UINT32_MAX);
+	CU_ASSERT_EQUAL(s.keys[0].len, 8);
+	CU_ASSERT_EQUAL(memcmp(s.keys[0].key, "\xab\xcd\xef\xab\xcd\xef\x01\x89", 8), 0);
+	strcpy(text,
+		"{\"mn_id\": \"a\", \"keys\": ["
+		"{\"spi\": 300, \"algorithm\": \"hmac-sha1\", \"key\": \"0011223344556677\"},"
+		"{\"spi\": 300, \"algorithm\": \"hmac-sha1\", \"key\": \"0011223344556678\"}]}");
+	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, reason), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(reason, "keys[1].spi: 300 is there twice");
+	strcpy(text, "{\"mn_id\": \"a\", \"keys\": [{\"key\": \"00112233445566\"}]}");
+	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, reason), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(reason, "keys[0].key: must be 8 to 64 bytes in hex");
+	strcpy(text, "{\"mn_id\": \"a\", \"home_addresses\": "
+		     "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}");
+	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, reason), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(reason, "home_addresses: must be an array of at most 16 addresses");
+}
+
 static void test_many(void)
 {
 	struct subscribers *subs;
@@ -303,6 +346,8 @@ int main(void)
 		{ "reload is all or nothing", test_reload },
 		{ "keys that others may read", test_permissions },
 		{ "bad lines", test_bad_lines },
+		{ "many bad lines", test_many_bad },
+		{ "one line", test_parse },
 		{ "many", test_many },
 		{ "packing", test_pack },
 		CU_TEST_INFO_NULL,
