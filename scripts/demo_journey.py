@@ -331,9 +331,9 @@ class Journey:
         self.ping.popen.wait(5)
         tcp_status = self.tcp.popen.wait(self.seconds + 30)
         self.tcp_server.end()
-        self.measure_speed()
         self.epochs[-1][1] = self.agent.counters()
         self.mobile_status = self.mobile.status()
+        self.measure_speed()
         self.promise("the TCP connection lived through all of it", tcp_status == 0)
         self.promise("no registration was lost",
                      self.agent.bindings() == {HOME: care_of(self.here)}
