@@ -17,8 +17,8 @@
 enum {
 	MAX_ROUTES = 2000,
 	N_SLOTS = 600, // prefixes of the model
-	N_ROUNDS = 400,
-	CHURN_ROUNDS = 3000,
+	N_ROUNDS = 200,
+	CHURN_ROUNDS = 200,
 	READER = 0,
 	STABLE_MTU = 1400,
 	CHURN_MTU = 1300,
