@@ -3,9 +3,11 @@
 """The Linux kernel as the mobile's tunnel end: IPv6-in-IPv6 that none of us wrote (SRv6 encap.red
 out, End.DT6 in). Only the signalling is played."""
 
-import json
+import os
 import re
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -15,7 +17,7 @@ from harness.lab import CORE_BOX, CORRESPONDENT, Lab, network
 from harness.wire import Wire
 
 AGENT = "2001:db8:1::1"
-N_BYTES = "6M"
+N_BYTES = 8 << 20
 
 
 class KernelMobile:
@@ -120,37 +122,66 @@ def test_ping_both_ways(lab):
     assert ping_statistics(out) == (50, 50, 0)
 
 
-@pytest.mark.parametrize("size", [56, 1000, 1412, 1413, 1452])
+@pytest.mark.parametrize("size", [56, 1000, 1412])
 def test_ping_sizes(lab, size):
-    """1412 bytes make an inner packet of 1460, the largest that fits; a larger one is answered with
-    Packet Too Big and the kernel then sends fragments."""
+    """1412 bytes make an inner packet of 1460, the largest that fits."""
+    out = netns.run("ip", "netns", "exec", lab.cn, *PING, 10, "-s", size, "-M", "do",
+                    lab.mobiles[0].home)
+    assert ping_statistics(out) == (10, 10, 0)
+
+
+@pytest.mark.parametrize("size", [1413, 1452, 4000])
+def test_larger_packets_come_as_fragments(lab, size):
+    """The first is answered with Packet Too Big, then the sender's kernel makes fragments that fit
+    into the tunnel. Requests are counted, for the mobile's kernel cannot send such large answers:
+    its SRv6 encapsulates first and fragments then, and loses the header of all but the first."""
     one = lab.mobiles[0]
-    out = netns.run("ip", "netns", "exec", lab.cn, "ping", "-n", "-i", "0.05", "-W", "1", "-c", 4,
-                    "-s", size, "-M", "want", one.home, check=False)
-    sent, received, doubled = ping_statistics(out)
-    assert received >= sent - 1 and doubled == 0, out
+
+    def n_requests():
+        counters = one.run("cat", "/proc/net/snmp6")
+        return int(re.search(r"^Icmp6InEchos\s+(\d+)", counters, re.MULTILINE).group(1))
+
+    before = n_requests()
+    netns.run("ip", "netns", "exec", lab.cn, "ping", "-n", "-i", "0.05", "-W", "1", "-c", 6,
+              "-s", size, "-M", "want", one.home, check=False)
+    lab.box.wait_for(lambda: n_requests() - before >= 5, 3, "five of six requests")
 
 
-def tcp(lab, one, *more):
-    """Bytes received by an iperf3 run from the correspondent to the mobile."""
-    server = subprocess.Popen(
-        ["ip", "netns", "exec", one.name, "iperf3", "-s", "-1", "-B", one.home],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        lab.box.wait_for(lambda: ":5201" in one.run("ss", "-ltnH"), 5, "the iperf3 server")
-        client = netns.run("ip", "netns", "exec", lab.cn, "iperf3", "-c", one.home, "-n", N_BYTES,
-                           "-J", *more, timeout=60)
-        server.wait(10)
-    finally:
-        server.kill()
-        server.wait()
+def transfer(from_namespace, to_namespace, to_address, data):
+    """Sends data over a TCP connection of the two kernels. Returns what came out."""
+    with netns.inside(to_namespace):
+        listener = socket.create_server((to_address, 0), family=socket.AF_INET6)
+    with netns.inside(from_namespace):
+        sender = socket.socket(socket.AF_INET6)
+    received = bytearray()
 
-    return json.loads(client)["end"]["sum_received"]["bytes"]
+    def receive():
+        connection = listener.accept()[0]
+        connection.settimeout(20)
+        with connection:
+            while piece := connection.recv(1 << 16):
+                received.extend(piece)
+
+    thread = threading.Thread(target=receive, daemon=True)
+    thread.start()
+    with sender, listener:
+        sender.settimeout(20)
+        sender.connect((to_address, listener.getsockname()[1]))
+        sender.sendall(data)
+        sender.shutdown(socket.SHUT_WR)
+        thread.join(30)
+    return bytes(received)
 
 
-@pytest.mark.parametrize("way", [[], ["-R"]], ids=["to-the-mobile", "from-the-mobile"])
-def test_tcp(lab, way):
-    assert tcp(lab, lab.mobiles[0], *way) >= 6 << 20
+def test_tcp_to_the_mobile(lab):
+    """Its first segments are too big for the tunnel: Packet Too Big must bring the size down."""
+    one, data = lab.mobiles[0], os.urandom(N_BYTES)
+    assert transfer(lab.cn, one.name, one.home, data) == data
+
+
+def test_tcp_from_the_mobile(lab):
+    one, data = lab.mobiles[0], os.urandom(N_BYTES)
+    assert transfer(one.name, lab.cn, CORRESPONDENT, data) == data
 
 
 def test_ping_between_two_mobiles(lab):

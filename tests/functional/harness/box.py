@@ -169,13 +169,17 @@ class Box:
             time.sleep(0.05)
 
     def rows(self, *verb):
-        """A listing of the dataplane as a list of objects."""
-        listing = self.ctl("show", *verb)
-        return listing["items"] if isinstance(listing, dict) else listing
+        """A listing as a list of objects; never an empty one."""
+        rows = self.ctl("show", *verb)
+        assert rows, f"show {verb} is empty"
+        return rows
 
     def drops(self):
         """Drops by name."""
-        return {row["name"]: row["packets"] for row in self.rows("drops")}
+        drops = {}
+        for row in self.rows("drops"):
+            drops[row["reason"]] = drops.get(row["reason"], 0) + row["packets"]
+        return drops
 
     def binding(self, home):
         """The binding of a home address, or None."""
