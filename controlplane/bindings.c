@@ -3,6 +3,7 @@
 
 #include "controlplane/bindings.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "controlplane/mgmt.h"
@@ -10,6 +11,11 @@
 #include "dataplane/base/log.h"
 
 enum { EXPIRE_BATCH = 2048 };
+
+// How long ago a binding may have ended for the dataplane still to be told so explicitly after a
+// start: always. What was not named would count as stale there, and the sweep guard would take a long
+// absence of control for a wrong store.
+#define RESTORE_ENDED_NS (400 * 86400 * CLOCK_NS_PER_S)
 
 static int commit_entries(struct store *store, const struct store_entry *const entries[],
 	unsigned int n, struct store_time now)
@@ -50,12 +56,14 @@ void bindings_apply(struct control *control, uint32_t handle, const struct bce *
 	const struct bce *old = bcache_at(control->bcache, handle);
 	bool was_live = old != NULL && old->state == BCE_LIVE;
 	bool is_live = next->state == BCE_LIVE;
+	int error;
 
 	if (was_live)
 		control->networks.prefixes[old->home_prefix].n_bindings--;
 	if (is_live)
 		control->networks.prefixes[next->home_prefix].n_bindings++;
-	bcache_set(control->bcache, handle, next);
+	error = bcache_set(control->bcache, handle, next);
+	assert(error == 0); // a home address has one handle
 	wheel_arm(control->wheel, handle, next->expires_ns);
 }
 
@@ -142,11 +150,28 @@ struct restore {
 	uint32_t n_live, n_held, n_unknown;
 };
 
+// An older entry of the same home address under another handle: it had ended and was forgotten before
+// the newer one was made.
+static void drop_older(struct control *control, const struct bce *bce)
+{
+	struct bcache_key key = { .home = bce->home, .domain = bce->domain };
+	uint32_t handle = bcache_find(control->bcache, &key);
+
+	if (handle == BCACHE_NONE)
+		return;
+	if (bcache_at(control->bcache, handle)->state == BCE_LIVE)
+		control->networks.prefixes[bce->home_prefix].n_bindings--;
+	bcache_clear_dirty(control->bcache, handle);
+	bcache_remove(control->bcache, handle);
+	store_forget(control->store, handle);
+}
+
 static int restore_one(void *arg, const struct store_entry *entry)
 {
 	struct restore *restore = arg;
 	struct control *control = restore->control;
 	struct bce bce = entry->bce;
+	uint64_t hold_ns;
 	int error;
 
 	bce.home_prefix = networks_find_prefix(&control->networks, bce.domain, &bce.home);
@@ -155,18 +180,26 @@ static int restore_one(void *arg, const struct store_entry *entry)
 		restore->n_unknown++;
 		return -ESTALE;
 	}
+	hold_ns = control_hold_ns(control, bce.home_prefix);
+	if (bce.state == BCE_HOLD && bce.expires_ns > restore->now_ns + hold_ns)
+		bce.expires_ns = restore->now_ns + hold_ns; // the wall clock stepped over a reboot
 	if (bce.state == BCE_LIVE && bce.expires_ns <= restore->now_ns) {
 		bce.state = BCE_HOLD;
-		bce.expires_ns += control_hold_ns(control, bce.home_prefix);
+		bce.expires_ns += hold_ns;
 	}
+	drop_older(control, &bce);
 	error = bcache_reserve_at(control->bcache, entry->handle);
+	if (error == -ENOSPC && bce.state == BCE_HOLD)
+		return -ESTALE; // what lives needs the room
 	if (error != 0)
 		return error;
 	bindings_apply(control, entry->handle, &bce);
-	if (bce.state == BCE_LIVE)
+	if (bce.state == BCE_LIVE) {
 		restore->n_live++;
-	else
+	} else {
 		restore->n_held++;
+		bcache_mark_dirty(control->bcache, entry->handle);
+	}
 	return 0;
 }
 
@@ -175,8 +208,7 @@ int bindings_restore(struct control *control)
 	uint64_t begin_ns = clock_mono_ns();
 	struct store_time now = control_time();
 	struct restore restore = { .control = control, .now_ns = now.boot_ns };
-	int error = store_replay(
-		control->store, now, CONTROL_HOLD_MESGID_S * CLOCK_NS_PER_S, restore_one, &restore);
+	int error = store_replay(control->store, now, RESTORE_ENDED_NS, restore_one, &restore);
 
 	if (error == 0)
 		log_info("restored bindings=%u held=%u not_configured=%u took_ms=%llu",

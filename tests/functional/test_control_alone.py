@@ -707,3 +707,145 @@ def test_metrics(alone):
     assert 'unwired_answers_total{status="0"} 1' in lines
     assert 'unwired_signalling_drops_total{reason="tunnelled"} 0' in lines
     assert lines[-1] == "# EOF"
+
+
+def test_nothing_acknowledged_is_lost_whenever_it_is_killed(alone):
+    acknowledged = {}
+    seq = 0
+    for turn in range(8):
+        alone.start()
+        if turn == 0:
+            dataplane = alone.play()
+        else:
+            dataplane.accept().wait_sync()
+            there = {r.home: r.care_of for r in dataplane.kinds(BINDING_SET)}
+            for home, (care_of, _) in acknowledged.items():
+                # An Update whose answer was lost may have counted too, an older one never.
+                assert there[home] in (care_of, sent[home]), home
+        sent = {home: care_of for home, (care_of, _) in acknowledged.items()}
+        deadline = time.monotonic() + 0.05 + 0.07 * turn
+        while time.monotonic() < deadline:
+            seq += 1
+            packets = []
+            for n in range(20):
+                care_of = f"2001:db8:aa::{seq:x}"
+                packets.append(update(n=n, seq=seq, care_of=care_of))
+                sent[f"2001:db8:1::{n:x}:0" if n else "2001:db8:1::"] = care_of
+            dataplane.punt(*packets)
+            dataplane.receive(0.005)
+        alone.process.kill()
+        while dataplane.receive(0.5):
+            pass
+        for packet in dataplane.packets():
+            answer = answer_of(packet)
+            assert answer.status == 0
+            acknowledged[answer.routing_home] = (answer.dst, answer.seq)
+        alone.kill()
+    assert len(acknowledged) == 20 and seq > 20
+    alone.start()
+    dataplane.accept().wait_sync()
+    for home, (_, last) in acknowledged.items():
+        old = mip6.binding_update(home, "2001:db8:ee::1", AGENT, last)
+        assert dataplane.update(old).status == 135
+
+
+def test_a_full_disk_refuses_and_recovers(alone):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    alone.state_dir.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=0777", "tmpfs",
+                    str(alone.state_dir)], check=True)
+    try:
+        alone.start()
+        dataplane = alone.play()
+        assert dataplane.update(update(n=1)).status == 0
+        filler = alone.state_dir / "filler"
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        statuses = []
+        for seq in range(2, 30):
+            packets = [update(n=n, seq=seq, care_of="2001:db8:cc::9") for n in range(40)]
+            dataplane.records = []
+            dataplane.punt(*packets)
+            dataplane.wait(lambda: len(dataplane.packets()) == 40)
+            statuses = [answer_of(p).status for p in dataplane.packets()]
+            assert set(statuses) in ({0}, {130})  # a group counts as a whole
+            if statuses[0] == 130:
+                assert not dataplane.kinds(BINDING_SET)  # nothing was published either
+                break
+        assert statuses[0] == 130
+        assert "commit_failed" in alone.log.read_text()
+        filler.unlink()
+        deadline = time.monotonic() + 10
+        while dataplane.update(update(n=1, seq=100 + seq)).status == 130:
+            seq += 1
+            assert time.monotonic() < deadline, alone.tail()
+        alone.kill()
+        alone.start()
+        dataplane.accept().wait_sync()
+        assert "2001:db8:1::1:0" in [r.home for r in dataplane.kinds(BINDING_SET)]
+    finally:
+        if alone.process is not None and alone.process.poll() is None:
+            alone.process.terminate()
+            alone.process.wait()
+        subprocess.run(["umount", str(alone.state_dir)], check=True)
+
+
+def test_hangup_reloads(running):
+    running.write(configuration(max_lifetime_s=80))
+    running.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 5
+    while "reloaded" not in running.tail():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert running.dataplane.update(update()).lifetime_s == 80
+
+
+def test_a_slow_monitor_loses_events_and_is_told(running):
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        monitor.connect(str(running.run_dir / "control.sock"))
+        monitor.sendall(b'{"verb": "monitor"}\n')
+        time.sleep(0.2)
+        dataplane = running.dataplane
+        for seq in range(1, 61):
+            dataplane.punt(*[update(n=n, seq=seq) for n in range(100)])
+        dataplane.wait(lambda: len(dataplane.packets()) == 6000, timeout_s=20)
+        monitor.settimeout(5)
+        with monitor.makefile("r") as lines:
+            for _ in range(1000):
+                lines.readline()
+            dataplane.punt(*[update(n=n, seq=61) for n in range(100)])
+            dataplane.wait(lambda: len(dataplane.packets()) == 6100)
+            told = 0
+            events = 1000
+            while not told and events < 6100:
+                event = json.loads(lines.readline())["event"]
+                events += 1
+                if event["event"] == "lost":
+                    told = event["n"]
+    assert told > 0
+
+
+@pytest.mark.parametrize("line,error", [
+    (b"nonsense\n", "request: "),
+    (b'{"verb": "fly"}\n', "verb: unknown"),
+    (b"x" * 5000, "request: longer"),
+], ids=["nonsense", "verb", "long"])
+def test_bad_requests_are_answered_and_the_next_one_too(running, line, error):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(running.run_dir / "control.sock"))
+        client.settimeout(5)
+        client.sendall(line)
+        with client.makefile("r") as lines:
+            reply = json.loads(lines.readline())
+            assert reply["end"] and reply["error"].startswith(error)
+            client.sendall(b'\n{"verb": "status"}\n')
+            replies = [json.loads(lines.readline())]
+            while "result" not in replies[-1]:
+                replies.append(json.loads(lines.readline()))
+            assert replies[-1]["result"]["node"] == "alone-1"
