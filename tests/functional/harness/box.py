@@ -184,11 +184,10 @@ class Box:
     def binding(self, home):
         """The binding of a home address, or None."""
         done = self.ctl_process("--json", "show", "binding", home)
-        if done.returncode == 1:
+        if done.returncode == 1 and "no such binding" in done.stderr:
             return None
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        return (found[0] if found else None) if isinstance(found, list) else found
+        return json.loads(done.stdout)
 
     def logs(self):
         return "\n".join(f"--- {p.name}\n{p.read_text(errors='replace')[-6000:]}"
