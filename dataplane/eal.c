@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,12 +23,15 @@
 #include "dataplane/port.h"
 
 #define FILE_PREFIX "unwired"
+#define TELEMETRY_TAIL "/dpdk/" FILE_PREFIX "/dpdk_telemetry.v2"
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
 
 enum {
 	BINDING_BYTES = 160, // forwarding entry, hash slot, side data
 	MEMORY_SLACK_MB = 96, // device queues, rings, EAL itself
-	ARGV_MAX = 24,
+	ARGV_MAX = 24 + 2 * CONFIG_MAX_PORTS,
+	PREVIOUS_TRIES = 60,
+	PREVIOUS_WAIT_US = 50000,
 };
 
 uint32_t eal_memory_mb(const struct config_dataplane *config)
@@ -120,13 +124,45 @@ static int lcores_text(const struct config_dataplane *config, char *buf, size_t 
 	return error;
 }
 
-static bool has_pci(const struct config_dataplane *config)
+// Limits the PCI bus to the configured devices: else the EAL takes every one that it has a driver
+// for. Returns: the new argument count.
+static int add_pci(const struct config_dataplane *config, char **argv, int argc)
 {
+	int before = argc;
+
 	for (unsigned int i = 0; i < config->n_ports; i++) {
-		if (port_is_pci(config->ports[i].device))
-			return true;
+		if (!port_is_pci(config->ports[i].device))
+			continue;
+		argv[argc++] = (char *)"--allow";
+		argv[argc++] = config->ports[i].device;
 	}
-	return false;
+	if (argc == before)
+		argv[argc++] = (char *)"--no-pci";
+	return argc;
+}
+
+// A process that was just killed may still be going away, and would keep the telemetry socket's name.
+// Returns: 0, or -EADDRINUSE when one lives on, logged.
+static int wait_for_previous(const char *run_dir)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	bool is_alive = true;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s" TELEMETRY_TAIL, run_dir);
+	for (unsigned int i = 0; is_alive && i < PREVIOUS_TRIES; i++) {
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		is_alive = connect(fd, (const void *)&address, sizeof(address)) == 0;
+		close(fd);
+		if (is_alive)
+			usleep(PREVIOUS_WAIT_US);
+	}
+	if (!is_alive)
+		return 0;
+	log_err("eal_already_running run_dir=%s", run_dir);
+	return -EADDRINUSE;
 }
 
 // The runtime directory belongs to the run-time user, so that the files can be removed at the end,
@@ -158,7 +194,7 @@ static void give_runtime_dir(void)
 
 static int make_run_dir(const char *run_dir)
 {
-	static const char tail[] = "/dpdk/" FILE_PREFIX "/dpdk_telemetry.v2:00";
+	static const char tail[] = TELEMETRY_TAIL ":00";
 	int error;
 
 	if (strlen(run_dir) + sizeof(tail) > sizeof(((struct sockaddr_un *)0)->sun_path)) {
@@ -170,7 +206,9 @@ static int make_run_dir(const char *run_dir)
 		log_err("eal_run_dir_failed run_dir=%s error=%s", run_dir, strerror(-error));
 		return error;
 	}
-	return setenv("RUNTIME_DIRECTORY", run_dir, 1) == 0 ? 0 : -errno;
+	if (setenv("RUNTIME_DIRECTORY", run_dir, 1) != 0)
+		return -errno;
+	return wait_for_previous(run_dir);
 }
 
 int eal_start(const struct config_dataplane *config, const char *run_dir)
@@ -194,14 +232,15 @@ int eal_start(const struct config_dataplane *config, const char *run_dir)
 	argv[argc++] = (char *)"unwired-dataplane";
 	argv[argc++] = (char *)"--file-prefix=" FILE_PREFIX;
 	argv[argc++] = (char *)"--log-level=warning";
+	argv[argc++] =
+		(char *)"--no-shconf"; // no secondary processes, so no files and locks for them
 	argv[argc++] = (char *)"--force-max-simd-bitwidth=512";
 	argv[argc++] = (char *)"--lcores";
 	argv[argc++] = lcores;
 	argv[argc++] = (char *)(hugepages ? "--in-memory" : "--no-huge");
 	argv[argc++] = (char *)"-m";
 	argv[argc++] = memory;
-	if (!has_pci(config))
-		argv[argc++] = (char *)"--no-pci";
+	argc = add_pci(config, argv, argc);
 	if (rte_eal_init(argc, argv) < 0) {
 		error = rte_errno != 0 ? -rte_errno : -EIO;
 		log_err("eal_start_failed memory_mb=%u hugepages=%s lcores=%s error=%s", need_mb,

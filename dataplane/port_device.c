@@ -176,9 +176,10 @@ int port_device_probe(struct port *port, const struct config_port *config, uint1
 		}
 	}
 	complete_devargs(config, n_workers, devargs);
-	port_fd_before_probe();
-	error = rte_dev_probe(devargs);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(devargs, ","), devargs);
+	port_fd_before_probe();
+	// PCI devices were probed with the EAL.
+	error = port_is_pci(devargs) ? 0 : rte_dev_probe(devargs);
 	if (error == 0)
 		error = rte_eth_dev_get_port_by_name(name, &port->dpdk_id);
 	if (error != 0) {
