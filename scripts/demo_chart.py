@@ -21,15 +21,17 @@ def rates(samples, start_ns, end_ns, n_columns):
 
 
 def draw(values, n_rows, unit):
-    """Lines of a bar chart, the highest value on top."""
-    top = max(values) or 1.0
+    """Lines of a bar chart. A short burst far above the usual is cut off and marked by a +."""
+    usual = sorted(values)[len(values) // 2]
+    top = min(max(values), 2.5 * usual) if usual > 0 else max(values) or 1.0
+    more = "+" if top < max(values) else " "
     lines = []
     for row in reversed(range(n_rows)):
         cells = []
         for value in values:
             eighths = round(value / top * n_rows * 8) - row * 8
             cells.append(BLOCKS[max(0, min(8, eighths))])
-        label = f"{top:8.0f} {unit}" if row == n_rows - 1 else ""
+        label = f"{top:.0f}{more}{unit}" if row == n_rows - 1 else ""
         lines.append(f"{label:>15} │{''.join(cells)}│")
     return lines
 

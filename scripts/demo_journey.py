@@ -30,6 +30,7 @@ PROBE_PORT = 7000
 TCP_MBIT_S = 50  # beside which a small machine still has time for everything else
 START_S = 20
 SPEED_S = 4
+AFTERMATH_S = 1.5  # after a move, or after a process is back: still counted as its time
 PORT_LOSSES = "rx_missed", "rx_errors", "rx_no_buffer", "tx_errors"
 DEAD_S = 2  # how long the control process stays away
 
@@ -352,21 +353,21 @@ class Journey:
         server.end()
 
     def judge_losses(self, probe, echo):
-        """Attaches to every event what was lost from it until the next one."""
-        arrived = dict(echo["received"])
-        back = dict(probe["back"])
+        """Attaches to every event what was lost in its time; the rest is lost elsewhere."""
+        sent, arrived, back = probe["sent"], dict(echo["received"]), dict(probe["back"])
         arrivals = sorted(arrived.values())
         self.samples = echo["samples"]
-        starts = [e["at_ns"] for e in self.events] + [self.end_ns]
-        sent = probe["sent"]
         self.n_sent = sum(1 for at_ns in sent if at_ns < self.end_ns)
-        self.n_quiet_lost = demo_chart.lost_between(sent, back, sent[0], starts[0])
-        for event, end_ns in zip(self.events, starts[1:]):
-            at_ns = event["at_ns"] - 20_000_000  # what was on its way
-            event["lost_there"] = demo_chart.lost_between(sent, arrived, at_ns, end_ns)
-            event["lost_back"] = demo_chart.lost_between(sent, back, at_ns, end_ns) - \
-                event["lost_there"]
-            event["gap_ms"] = demo_chart.longest_gap_ns(arrivals, at_ns, end_ns) / 1e6
+        self.n_elsewhere = demo_chart.lost_between(sent, back, sent[0], self.end_ns)
+        for event, following in zip(self.events, [*self.events[1:], {"at_ns": self.end_ns}]):
+            start_ns = event["at_ns"] - 20_000_000  # what was on its way
+            end_ns = event["at_ns"] + int(((event["seconds"] or 0) + AFTERMATH_S) * 1e9)
+            span = start_ns, min(end_ns, following["at_ns"] - 20_000_000)
+            lost = demo_chart.lost_between(sent, back, *span)
+            event["lost_there"] = demo_chart.lost_between(sent, arrived, *span)
+            event["lost_back"] = lost - event["lost_there"]
+            event["gap_ms"] = demo_chart.longest_gap_ns(arrivals, *span) / 1e6
+            self.n_elsewhere -= lost
             self.judge_event(event)
 
     def judge_event(self, event):

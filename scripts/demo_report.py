@@ -48,10 +48,10 @@ def print_losses(journey):
     drops, unseen = dataplane_losses(journey)
     named = ", ".join(f"{name} {packets}" for name, packets in sorted(drops.items())) or "none"
     home, *care_ofs = journey.mobile_status
-    lost = sum(e["lost_there"] + e["lost_back"] for e in journey.events)
+    lost = sum(e["lost_there"] + e["lost_back"] for e in journey.events) + journey.n_elsewhere
     print("\nWhere packets were lost")
     print(f"  at the ends          {lost} of {2 * journey.n_sent} probes, there and back"
-          f" ({journey.n_quiet_lost} before the first event)")
+          f" ({journey.n_elsewhere} at other times than above)")
     print(f"  by the dataplane     {named}")
     print(f"  in front of it       {unseen} (receive ring of the packet socket; a busy machine's)")
     print(f"  at the mobile        {sum(int(c.get('overruns', 0)) for c in care_ofs)}"
