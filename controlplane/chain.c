@@ -395,7 +395,6 @@ static void decide(struct chain *chain)
 		if (item->fate != FATE_UPDATE)
 			continue;
 		decide_item(chain, item);
-		stats->kinds[item->verdict.kind]++;
 		if (item->verdict.kind == DECIDE_DROP)
 			drop(item, &stats->decide_drops[item->verdict.drop]);
 	}
@@ -494,6 +493,7 @@ static void finish(void *arg, int error)
 			publish(chain, item);
 			if (error != 0 && item->has_change)
 				refuse(item, MH_STATUS_RESOURCES);
+			control->stats.kinds[item->verdict.kind]++;
 			answer_ba(control, &item->ip, &item->mh, &item->who, &item->verdict);
 			log_update(item);
 			tell_monitors(control, item);

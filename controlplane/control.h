@@ -58,6 +58,7 @@ struct control {
 		bool is_end_due; // SYNC_END is still to be sent
 		uint32_t n_live, n_stale; // of the last SYNC_DONE
 		uint64_t n_runs;
+		uint64_t n_errors; // bindings that the dataplane refused since the last SYNC_BEGIN
 	} sync;
 	struct api_hello peer; // of the dataplane, while the link is up
 };

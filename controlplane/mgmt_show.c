@@ -162,10 +162,11 @@ static json_t *alarms_json(const struct control *control)
 	if (store_stats(control->store).has_failed)
 		json_array_append_new(array,
 			json_string("the store cannot be written: registrations are refused"));
-	if (control->stats.n_dataplane_errors > 0)
-		json_array_append_new(
-			array, json_sprintf("the dataplane refused %llu bindings",
-				       (unsigned long long)control->stats.n_dataplane_errors));
+	if (control->sync.n_errors > 0)
+		json_array_append_new(array,
+			json_sprintf(
+				"the dataplane refused bindings %llu times since it was filled",
+				(unsigned long long)control->sync.n_errors));
 	for (unsigned int i = 0; i < control->config->n_networks; i++)
 		if (control->config->networks[i].auth == CONFIG_AUTH_NONE)
 			json_array_append_new(

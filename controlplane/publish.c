@@ -82,6 +82,7 @@ void publish_resync(struct control *control, bool is_forced)
 		return;
 	control->sync.id++;
 	control->sync.n_runs++;
+	control->sync.n_errors = 0;
 	control->sync.is_forced = is_forced;
 	control->sync.is_end_due = true;
 	control->sync.state = CONTROL_SYNC_RUNNING;
@@ -194,6 +195,7 @@ void publish_binding_err(struct control *control, const struct api_binding_err *
 	char home[IP6_STRLEN];
 
 	control->stats.n_dataplane_errors++;
+	control->sync.n_errors++;
 	if (bce == NULL || bce->generation != err->generation)
 		return;
 	log_write_limited(&limit, LOG_LEVEL_ERR, "dataplane_refused hoa=%s error=%d",

@@ -8,8 +8,10 @@
 
 #include "controlplane/store.h"
 
-// Called once for each group, from replicate_publish or later from the loop. error: 0, or negative
-// errno when the policy cannot be satisfied (the group is then refused with status 130).
+// Called once for each group. error: 0, or negative errno when the policy cannot be satisfied (the
+// group is then refused with status 130). The chain holds one group at a time, whose packets are
+// borrowed from the link: as long as that is so, it must be called before publish returns; a policy
+// that waits for other boxes needs a chain that copies its groups.
 typedef void (*replicate_done_fn)(void *group, int error);
 
 // How committed records reach other home agents.

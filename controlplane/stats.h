@@ -27,7 +27,7 @@ enum {
 
 struct stats {
 	uint64_t answers[256]; // Binding Acknowledgements by status
-	uint64_t kinds[DECIDE_DEREGISTER + 1]; // decisions, by enum decide_kind
+	uint64_t kinds[DECIDE_DEREGISTER + 1]; // what became of Updates, from DECIDE_REFUSE on
 	uint64_t chain_drops[IP6CHAIN_WHY_MAX];
 	uint64_t mh_drops[MH_VERDICT_MAX];
 	uint64_t decide_drops[DECIDE_DROP_MAX];

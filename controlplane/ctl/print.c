@@ -149,6 +149,24 @@ void print_list_end(struct print_list *list, bool is_complete)
 	list->n_names = 0;
 }
 
+// True for a list of sentences, which deserve a line each.
+static bool is_prose(const json_t *array)
+{
+	const char *first = json_string_value(json_array_get(array, 0));
+
+	return first != NULL && strchr(first, ' ') != NULL;
+}
+
+static void print_prose(const char *key, const json_t *array, int indent)
+{
+	json_t *sentence;
+	size_t i;
+
+	printf("%*s%s:\n", indent, "", key);
+	json_array_foreach (array, i, sentence)
+		printf("%*s%s\n", indent + 2, "", json_string_value(sentence));
+}
+
 static void print_plain(json_t *object, int indent)
 {
 	const char *key;
@@ -160,6 +178,10 @@ static void print_plain(json_t *object, int indent)
 		if (json_is_object(value) && json_object_size(value) > 0) {
 			printf("%*s%s:\n", indent, "", key);
 			print_plain(value, indent + 2);
+			continue;
+		}
+		if (is_prose(value)) {
+			print_prose(key, value, indent);
 			continue;
 		}
 		if (json_is_object(value))

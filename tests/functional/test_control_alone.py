@@ -603,6 +603,16 @@ def test_retired_counters_are_added(running):
         11, 1100, 22, 2200]
 
 
+def test_what_the_dataplane_refuses_is_tried_again(running):
+    dataplane = running.dataplane
+    dataplane.update(update())
+    first = dataplane.kinds(BINDING_SET)[0]
+    dataplane.send(BINDING_ERR, struct.pack("=IIiI", first.handle, first.generation, -28, 0))
+    again = dataplane.wait(lambda: [r for r in dataplane.kinds(BINDING_SET) if r.is_bulk])[0]
+    assert (again.home, again.generation) == (first.home, first.generation)
+    assert any("refused" in a for a in running.show("status")["alarms"])
+
+
 def test_clear_binding(running):
     dataplane = running.dataplane
     dataplane.update(update(seq=10, options=[MIP6OptMNID(subtype=1, id=b"eve@example.net")]))
