@@ -300,7 +300,9 @@ class Journey:
         self.agent.start_dataplane()
         wait_for("control and dataplane in step", self.agent.is_synced)
         event["seconds"] = (time.time_ns() - event["at_ns"]) / 1e9
-        self.epochs.append([self.agent.counters(), None])
+        fresh = self.agent.counters()
+        fresh["drops"] = {}  # all that it dropped since it began
+        self.epochs.append([fresh, None])
         self.promise("the binding outlived the dataplane",
                      self.agent.bindings() == {HOME: care_of(self.here)})
         self.promise("control refilled the dataplane without a word from the mobile",
