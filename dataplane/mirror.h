@@ -18,7 +18,8 @@ int mirror_init(const struct config_dataplane *config);
 // Starts the thread. After the drop of rights (it needs none).
 int mirror_start(void);
 
-// Ends and joins the thread and frees the tables. Workers must have stopped.
+// Ends and joins the thread and frees the tables, but for the FIB, which ends with the process.
+// Workers must have stopped.
 void mirror_stop(void);
 
 // Lays a home prefix over the FIB (again: replaces), or takes it away. Any thread; takes effect in

@@ -75,7 +75,7 @@ void mirror_sync_free(void)
 {
 	rib_free(mirror_rib);
 	mirror_rib = NULL;
-	fib6_free();
+	// The FIB stays: the process ends, and DPDK would clear the gigabytes that it gives back.
 	mirror_resolve_free();
 	free(notices);
 	notices = NULL;

@@ -20,6 +20,7 @@ extern struct rib *mirror_rib;
 
 // Makes account, FIB and next hops with what is always there. Returns: 0 or negative errno, logged.
 int mirror_sync_init(uint32_t max_routes);
+// Before the end of the process: the FIB is left to it.
 void mirror_sync_free(void);
 
 // A route of the kernel came or went. Others than of the local and main table are ignored.

@@ -20,6 +20,7 @@ struct port {
 	uint16_t n_rx_queues; // queue q is polled by worker q % n_workers
 	uint16_t n_tx_queues; // worker w sends on queue w
 	bool spin; // a real NIC: its workers do not sleep when idle is auto
+	bool has_interrupts; // the driver itself hands out a descriptor of its receive queues
 	bool carrier;
 	uint32_t ifindex; // of the twin
 	int tap_fd; // non-blocking

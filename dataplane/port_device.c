@@ -227,7 +227,8 @@ int port_device_configure(struct port *port, const struct config_port *config, u
 		conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & RTE_ETH_RSS_IP;
 	}
 	conf.rxmode.mtu = port_is_pci(config->device) ? config->mtu : 0;
-	conf.intr_conf.rxq = is_tap(config->device);
+	port->has_interrupts = is_tap(config->device);
+	conf.intr_conf.rxq = port->has_interrupts;
 	return rte_eth_dev_configure(port->dpdk_id, port->n_rx_queues, port->n_tx_queues, &conf);
 }
 

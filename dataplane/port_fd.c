@@ -66,7 +66,7 @@ void port_fd_find(const struct port *port)
 	for (unsigned int q = 0; q < CONFIG_MAX_WORKERS; q++)
 		queue_fd[port->index][q] = -1;
 	if (port->netdev_ifindex == 0) {
-		for (uint16_t q = 0; q < port->n_rx_queues; q++)
+		for (uint16_t q = 0; port->has_interrupts && q < port->n_rx_queues; q++)
 			queue_fd[port->index][q] =
 				rte_eth_dev_rx_intr_ctl_q_get_fd(port->dpdk_id, q);
 		return;
