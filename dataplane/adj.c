@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include <linux/neighbour.h>
-#include <rte_jhash.h>
 #include <rte_random.h>
+
+#include "dataplane/ip6_hash.h"
 
 enum {
 	N_BUCKETS = 1 << 14,
@@ -45,7 +46,7 @@ void adj_free(void)
 // The link that points to the neighbour, or to NULL at the end of its chain.
 static struct adj **position(uint32_t ifindex, const struct ip6 *address)
 {
-	uint32_t hash = rte_jhash(address, sizeof(*address), seed ^ ifindex);
+	uint32_t hash = ip6_hash(address, seed ^ ifindex);
 	struct adj **link = &buckets[hash % N_BUCKETS];
 
 	while (*link != NULL &&

@@ -10,11 +10,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <rte_jhash.h>
 #include <rte_random.h>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/ip6_hash.h"
 #include "dataplane/netlink.h"
 #include "dataplane/port.h"
 
@@ -111,7 +111,7 @@ int neigh_init(const struct neigh_ops *neigh_ops)
 
 static uint32_t bucket_of(uint16_t port, const struct ip6 *address)
 {
-	return rte_jhash(address, sizeof(*address), seed ^ port) % N_BUCKETS;
+	return ip6_hash(address, seed ^ port) % N_BUCKETS;
 }
 
 // The link that holds the target's number, or NONE at the end of its chain.

@@ -14,6 +14,7 @@
 
 #include "dataplane/adj.h"
 #include "dataplane/base/log.h"
+#include "dataplane/ip6_hash.h"
 #include "dataplane/neigh.h"
 #include "dataplane/nexthop.h"
 #include "dataplane/port.h"
@@ -64,7 +65,7 @@ void path_free(void)
 // All ways to one neighbour stand in one bucket, whatever their MTU.
 static uint32_t bucket_of(uint32_t ifindex, const struct ip6 *gateway)
 {
-	return rte_jhash(gateway, sizeof(*gateway), seed ^ ifindex) % N_BUCKETS;
+	return ip6_hash(gateway, seed ^ ifindex) % N_BUCKETS;
 }
 
 static uint16_t path_mtu(const struct path *path, const struct port *port)
