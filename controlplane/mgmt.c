@@ -44,6 +44,7 @@ struct client {
 	bool is_monitor;
 	bool is_single; // the page is one "result", not "items"
 	bool is_last_page;
+	bool is_closing; // sends no more requests; gets what it asked for
 	struct mgmt_request request;
 	uint32_t at; // handles up to here have been looked at
 	uint32_t n_left; // of --limit
@@ -444,6 +445,14 @@ static void on_read(struct bufferevent *bev, void *arg)
 	read_requests(arg);
 }
 
+// A client that shut down its side stays until it has what it asked for.
+static void close_if_served(struct client *client)
+{
+	if (client->is_closing && (client->is_monitor || !client->is_busy) &&
+		evbuffer_get_length(bufferevent_get_output(client->bev)) == 0)
+		client_free(client);
+}
+
 // All output was taken: time for the next page, or the next request.
 static void on_drained(struct bufferevent *bev, void *arg)
 {
@@ -453,13 +462,20 @@ static void on_drained(struct bufferevent *bev, void *arg)
 	if (client->is_busy && !client->is_monitor && client->n_rows == 0)
 		next_page(client);
 	read_requests(client);
+	close_if_served(client);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
-	(void)bev;
-	if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) != 0)
-		client_free(arg);
+	struct client *client = arg;
+
+	if ((what & BEV_EVENT_ERROR) != 0) {
+		client_free(client);
+	} else if ((what & BEV_EVENT_EOF) != 0) {
+		bufferevent_disable(bev, EV_READ);
+		client->is_closing = true;
+		close_if_served(client);
+	}
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,

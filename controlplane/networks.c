@@ -119,6 +119,10 @@ int networks_set(struct networks *networks, const struct config *config)
 		for (uint16_t i = 1; i < API_MAX_HOME_PREFIXES; i++)
 			if (next->prefixes[i].network != NULL)
 				next->order[next->n_order++] = i;
+		next->n_agents = 0;
+		for (uint16_t i = 0; i < API_MAX_AGENTS; i++)
+			if (next->agents[i].network != NULL)
+				next->n_agents = (uint16_t)(i + 1);
 		qsort_r(next->order, next->n_order, sizeof(next->order[0]), order_compare, next);
 		*networks = *next;
 	}
@@ -128,7 +132,7 @@ int networks_set(struct networks *networks, const struct config *config)
 
 uint16_t networks_find_agent(const struct networks *networks, const struct ip6 *address)
 {
-	for (uint16_t i = 0; i < API_MAX_AGENTS; i++)
+	for (uint16_t i = 0; i < networks->n_agents; i++)
 		if (networks->agents[i].network != NULL &&
 			ip6_eq(&networks->agents[i].address, address))
 			return i;

@@ -30,6 +30,7 @@ struct networks_agent {
 struct networks {
 	struct networks_prefix prefixes[API_MAX_HOME_PREFIXES]; // 0 is never used
 	struct networks_agent agents[API_MAX_AGENTS];
+	uint16_t n_agents; // numbers in use are below it
 	uint16_t order[API_MAX_HOME_PREFIXES]; // numbers in use, by domain and prefix
 	uint16_t n_order;
 };

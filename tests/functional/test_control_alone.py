@@ -859,3 +859,28 @@ def test_bad_requests_are_answered_and_the_next_one_too(running, line, error):
             while "result" not in replies[-1]:
                 replies.append(json.loads(lines.readline()))
             assert replies[-1]["result"]["node"] == "alone-1"
+
+
+def test_a_client_that_shut_down_its_side_gets_its_list(running):
+    dataplane = running.dataplane
+    dataplane.punt(*[update(n=n) for n in range(200)])
+    dataplane.wait(lambda: len(dataplane.packets()) == 200)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(running.run_dir / "control.sock"))
+        client.sendall(b'{"verb": "show bindings"}\n{"verb": "status"}\n')
+        client.shutdown(socket.SHUT_WR)
+        received = b""
+        client.setblocking(False)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            dataplane.receive(0.01)
+            try:
+                piece = client.recv(65536)
+            except BlockingIOError:
+                continue
+            if not piece:
+                break
+            received += piece
+    replies = [json.loads(line) for line in received.splitlines()]
+    assert sum(len(r.get("items", ())) for r in replies) == 200
+    assert replies[-1]["result"]["bindings"] == 200
