@@ -113,9 +113,8 @@ class Box:
 
     def _start(self, program, name):
         command = ["ip", "netns", "exec", self.namespace, str(program),
-                   "--config", str(self.config_file), "--run-dir", str(self.run_dir)]
-        if program != DATAPLANE:
-            command += ["--state-dir", str(self.state_dir)]
+                   "--config", str(self.config_file), "--run-dir", str(self.run_dir),
+                   "--state-dir", str(self.state_dir)]
         process = Process(name, command, self.dir / f"{name}.log")
         process.wait_ready()
         return process

@@ -80,8 +80,8 @@ class Wire:
                 continue
             try:
                 raw, address = self.socket.recvfrom(65535)
-            except OSError:  # the interface is gone
-                return
+            except OSError:  # the interface went down; it may come back
+                continue
             if address[2] == _PACKET_OUTGOING:
                 continue
             now = time.time()
