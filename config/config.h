@@ -13,6 +13,7 @@
 enum {
 	CONFIG_NAME_MAX = 63, // characters of a name
 	CONFIG_PORT_NAME_MAX = 15, // it is the name of the TAP twin too
+	CONFIG_NODE_ID_MAX = 255,
 	CONFIG_MAX_PORTS = 16,
 	CONFIG_MAX_PORT_ADDRESSES = 16,
 	CONFIG_MAX_WORKERS = 64,
@@ -72,6 +73,7 @@ struct config {
 	struct {
 		char name[CONFIG_NAME_MAX + 1];
 		char site[CONFIG_NAME_MAX + 1];
+		uint16_t id; // 0..CONFIG_NODE_ID_MAX
 	} node;
 	struct config_dataplane dataplane;
 	uint16_t n_networks;

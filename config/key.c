@@ -81,6 +81,15 @@ const struct key key_table[] = {
 		.max = CONFIG_NAME_MAX,
 		.fallback_note = "no site",
 		.help = "Name of the site that the node stands in." },
+	{ .path = "node.id",
+		.type = KEY_NUMBER,
+		.apply = KEY_RESTART_DATAPLANE,
+		IN(config, node.id),
+		.min = 0,
+		.max = CONFIG_NODE_ID_MAX,
+		.fallback = "0",
+		.help = "Number of this node, unique among the home agents that share an agent "
+			"address: it keeps their fragments apart." },
 
 	{ .path = "dataplane",
 		.type = KEY_OBJECT,

@@ -5,12 +5,12 @@
 
 #include <emmintrin.h>
 #include <errno.h>
-#include <sys/random.h>
 
 #include <rte_branch_prediction.h>
 #include <rte_malloc.h>
 #include <rte_prefetch.h>
 
+#include "dataplane/base/hash.h"
 #include "dataplane/rcu.h"
 
 enum {
@@ -60,7 +60,7 @@ struct defer_group {
 
 struct bindtab {
 	// Read by workers.
-	uint64_t seed[3];
+	struct hash_seed seed;
 	struct bucket
 		*buckets; // main ones, then overflow ones from n_main on (index 0 unused there)
 	struct binding *entries; // entry 0 unused
@@ -134,7 +134,7 @@ struct bindtab *bindtab_new(uint32_t max_bindings, bindtab_retired_fn retired, v
 	if (tab->buckets == NULL || tab->entries == NULL || tab->cold == NULL ||
 		tab->free_entries == NULL || tab->free_buckets == NULL)
 		goto fail;
-	if (getrandom(tab->seed, sizeof(tab->seed), 0) != sizeof(tab->seed))
+	if (hash_seed_draw(&tab->seed) != 0)
 		goto fail;
 	for (uint32_t i = tab->n_entries - 1; i >= 1; i--)
 		tab->free_entries[tab->n_free_entries++] = i;
@@ -160,18 +160,9 @@ void bindtab_free(struct bindtab *tab)
 	rte_free(tab);
 }
 
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-	__uint128_t p = (__uint128_t)a * b;
-
-	return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
 static inline uint32_t bucket_of(const struct bindtab *tab, const union bindtab_key *key)
 {
-	uint64_t h = mix(key->q[0] ^ tab->seed[0], key->q[1] ^ tab->seed[1]);
-
-	return (uint32_t)mix(h, tab->seed[2] | 1) & tab->mask;
+	return (uint32_t)hash_16(&tab->seed, key->q) & tab->mask;
 }
 
 static inline bool key_eq(const union bindtab_key *a, const union bindtab_key *b)

@@ -29,6 +29,7 @@
 #include "dataplane/mirror.h"
 #include "dataplane/neigh.h"
 #include "dataplane/port.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/privs.h"
 #include "dataplane/pump.h"
 #include "dataplane/rcu.h"
@@ -247,6 +248,8 @@ static void run(struct watch *watch)
 		bool is_busy = pump_turn(), is_waiting = link_turn();
 		unsigned int timeout_ms = neigh_poll();
 
+		pmtu_poll();
+
 		if (is_busy)
 			continue;
 		nap(watch, is_waiting ? RTE_MIN(timeout_ms, (unsigned int)GRACE_MS) : timeout_ms);
@@ -308,11 +311,11 @@ static int serve(const struct options *o, const struct config *config, int signa
 		goto fail_ports;
 	if (mirror_init(c) != 0)
 		goto fail_host;
-	if (pump_init(pool, host_fd) != 0)
+	if (pmtu_init() != 0 || pump_init(pool, host_fd) != 0)
 		goto fail_mirror;
 	if (link_init(&link) != 0)
 		goto fail_pump;
-	if (workers_init(c, link_bindings(), pool) != 0)
+	if (workers_init(c, (uint8_t)config->node.id, link_bindings(), pool) != 0)
 		goto fail_link;
 	icmp_sources_set(c);
 	if (watch_init(&watch, signal_fd, host_fd) != 0)
@@ -336,6 +339,7 @@ fail_link:
 	link_free();
 fail_pump:
 	pump_free();
+	pmtu_free();
 fail_mirror:
 	mirror_stop();
 fail_host:

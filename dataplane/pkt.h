@@ -19,11 +19,13 @@ enum pkt_kind {
 	PKT_FRAME, // an Ethernet frame to, or from, the twin of meta.port
 	PKT_PUNT, // an IPv6 packet for control
 	PKT_GLEAN, // an IPv6 packet that waits for priv.target on meta.port
+	PKT_ERROR, // an ICMPv6 error to an address of ours about a tunnel packet
 };
 
 enum pkt_flags {
 	PKT_LOCAL_ORIGIN = 0x01, // ours: its hop limit is not decremented
 	PKT_TUNNELLED = 0x02, // decapsulated by us: the outer header is still in front of the data
+	PKT_REASSEMBLED = 0x04,
 };
 
 // In the place of the RSS hash, which nobody reads after receipt: in the buffer's first cache line.

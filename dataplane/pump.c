@@ -10,6 +10,7 @@
 #include "dataplane/neigh.h"
 #include "dataplane/pkt.h"
 #include "dataplane/port.h"
+#include "dataplane/tunnel_error.h"
 #include "dataplane/twin.h"
 #include "dataplane/worker.h"
 
@@ -88,6 +89,9 @@ static void take_one(struct rte_mbuf *m)
 	case PKT_GLEAN:
 		pump_stats.parked++;
 		neigh_park(meta->port, &pkt_priv(m)->target, m);
+		break;
+	case PKT_ERROR:
+		tunnel_error_take(m);
 		break;
 	case PKT_IP:
 		rte_pktmbuf_free(m);

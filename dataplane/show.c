@@ -10,8 +10,10 @@
 #include <rte_telemetry.h>
 
 #include "dataplane/link.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/pump.h"
 #include "dataplane/show_rows.h"
+#include "dataplane/tunnel_error.h"
 #include "dataplane/worker.h"
 
 static int show_status(const char *cmd, const char *params, struct rte_tel_data *d)
@@ -44,6 +46,15 @@ static int show_status(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_add_dict_u64(d, "parked", stat_read(&pump_stats.parked));
 	rte_tel_data_add_dict_u64(d, "unparked", stat_read(&pump_stats.unparked));
 	rte_tel_data_add_dict_u64(d, "injected", stat_read(&pump_stats.injected));
+	rte_tel_data_add_dict_u64(d, "path_mtus", pmtu_count());
+	rte_tel_data_add_dict_u64(d, "path_mtus_learned", pmtu_learned());
+	rte_tel_data_add_dict_u64(
+		d, "tunnel_errors_relayed", stat_read(&tunnel_error_stats.relayed));
+	rte_tel_data_add_dict_u64(
+		d, "tunnel_errors_ignored", stat_read(&tunnel_error_stats.ignored));
+	rte_tel_data_add_dict_u64(
+		d, "tunnel_errors_suppressed", stat_read(&tunnel_error_stats.suppressed));
+	rte_tel_data_add_dict_u64(d, "tunnel_errors_forged", stat_read(&tunnel_error_stats.forged));
 	return 0;
 }
 
@@ -68,10 +79,13 @@ static int show_workers(const char *cmd, const char *params, struct rte_tel_data
 		rte_tel_data_add_dict_u64(row, "tx", stat_read(&s->tx));
 		rte_tel_data_add_dict_u64(row, "to_main", stat_read(&s->to_main));
 		rte_tel_data_add_dict_u64(row, "drops", drops);
+		rte_tel_data_add_dict_u64(row, "absorbed", stat_read(&s->absorbed));
 		rte_tel_data_add_dict_u64(row, "held", stat_read(&s->held));
 		rte_tel_data_add_dict_u64(row, "forwarded", stat_read(&s->forwarded));
 		rte_tel_data_add_dict_u64(row, "encapsulated", stat_read(&s->encapsulated));
 		rte_tel_data_add_dict_u64(row, "decapsulated", stat_read(&s->decapsulated));
+		rte_tel_data_add_dict_u64(row, "fragmented", stat_read(&s->fragmented));
+		rte_tel_data_add_dict_u64(row, "reassembled", stat_read(&s->reassembled));
 		rte_tel_data_add_dict_u64(row, "icmp_suppressed", stat_read(&s->icmp_suppressed));
 		rte_tel_data_add_dict_u64(row, "rx_bytes", stat_read(&s->rx_bytes));
 		rte_tel_data_add_dict_u64(row, "tx_bytes", stat_read(&s->tx_bytes));

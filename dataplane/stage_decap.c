@@ -123,6 +123,8 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b)
 		ip6_set_traffic_class(in, (uint8_t)tc);
 	meta->flags |= PKT_TUNNELLED;
 	meta->n_decaps++;
+	if (unlikely(meta->flags & PKT_REASSEMBLED))
+		reassembly_know(w->reassembly, &out->src);
 	count_up(w, b, m->pkt_len);
 	w->stats.decapsulated++;
 	lane_add(&w->route, m, NULL);

@@ -6,12 +6,13 @@
 // outer flow label is a hash of the inner flow (RFC 6438).
 //
 // Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
-// unbound, link_local_source, hop_limit, care_of_unroutable, too_big, too_big_for_tunnel, encap_limit, no_headroom.
+// unbound, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit, no_headroom.
 
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
 #include "dataplane/fib.h"
+#include "dataplane/pmtu.h"
 
 enum { MAX_ENCAPS = 2 };
 
@@ -51,8 +52,20 @@ static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
 	return true;
 }
 
-// Drops what the way to the care-of address cannot carry. True when m lives on.
-static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+// The path MTU to a care-of address: that of its link, but for the few exceptions.
+static uint16_t path_mtu(
+	const struct rte_mbuf *m, const struct binding *b, const struct nexthop *nh)
+{
+	uint16_t floor = __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED);
+
+	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= floor))
+		return nh->mtu;
+	return pmtu_get(&b->care_of, nh->mtu);
+}
+
+// Drops what the way to the care-of address cannot carry: RFC 2473 section 7.1. True when m lives on.
+static bool admit_on_route(
+	struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu)
 {
 	if (nh->type == NEXTHOP_HOME)
 		return true;
@@ -60,14 +73,10 @@ static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct ne
 		worker_drop(w, m, DROP_care_of_unroutable);
 		return false;
 	}
-	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= nh->mtu))
+	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= mtu || m->pkt_len <= IP6_MIN_MTU))
 		return true;
-	if (m->pkt_len <= IP6_MIN_MTU)
-		worker_drop(w, m, DROP_too_big_for_tunnel);
-	else
-		stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0,
-			RTE_MAX((uint32_t)(nh->mtu - sizeof(struct ip6_hdr_wire)),
-				(uint32_t)IP6_MIN_MTU));
+	stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0,
+		RTE_MAX((uint32_t)(mtu - sizeof(struct ip6_hdr_wire)), (uint32_t)IP6_MIN_MTU));
 	return false;
 }
 
@@ -101,17 +110,20 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 	uint32_t hash = stage_flow_hash(m, pkt_ip6(m));
 	const struct nexthop *nh = stage_pick(nexthop_get(idx), hash);
 	uint32_t inner_len = m->pkt_len;
+	uint16_t mtu = path_mtu(m, b, nh);
 
-	if (!admit_on_route(w, m, nh) || !push_outer(w, m, b, hash))
+	if (!admit_on_route(w, m, nh, mtu) || !push_outer(w, m, b, hash))
 		return;
 	count_down(w, b, inner_len);
 	w->stats.encapsulated++;
-	if (likely(nh->type != NEXTHOP_HOME)) {
+	if (unlikely(nh->type == NEXTHOP_HOME)) {
+		pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
+		worker_again(w, m);
+	} else if (unlikely(m->pkt_len > mtu)) {
+		fragment_send(w, m, nh, mtu);
+	} else {
 		stage_egress(w, m, nh);
-		return;
 	}
-	pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
-	worker_again(w, m);
 }
 
 void stage_encap(struct worker *w)

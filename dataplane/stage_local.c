@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header), host (the kernel's twin), drops
-// tunnel_nested, no_headroom.
+// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header), error to the main lcore (ICMPv6 about
+// our tunnels), host (the kernel's twin), again (reassembled packets), drops tunnel_nested, no_headroom
+// and those of reassembly.
 
 #include "dataplane/stage.h"
 
@@ -71,6 +72,33 @@ static void to_punt(struct worker *w, struct rte_mbuf *m)
 	worker_to_main(w, m, PKT_PUNT);
 }
 
+// True for a fragment of what this node itself takes apart: tunnels, and signalling with or without
+// destination options. The kernel reassembles its own.
+static bool is_our_fragment(const struct rte_mbuf *m, unsigned int off)
+{
+	uint8_t next_header;
+
+	if (off + 8 > m->data_len)
+		return false;
+	next_header = *rte_pktmbuf_mtod_offset(m, const uint8_t *, off);
+	return next_header == PROTO_IPV6 || next_header == PROTO_MH || next_header == PROTO_DSTOPTS;
+}
+
+// True for an ICMPv6 error that quotes a tunnel packet of its own destination.
+static bool is_tunnel_error(const struct rte_mbuf *m, unsigned int off)
+{
+	const struct ip6_hdr_wire *ip = rte_pktmbuf_mtod(m, const struct ip6_hdr_wire *), *quoted;
+
+	if (off + sizeof(struct icmp6_hdr_wire) + sizeof(*quoted) > m->data_len ||
+		*rte_pktmbuf_mtod_offset(m, const uint8_t *, off) > ICMP6_PARAM_PROBLEM)
+		return false;
+	quoted = rte_pktmbuf_mtod_offset(
+		m, const struct ip6_hdr_wire *, off + sizeof(struct icmp6_hdr_wire));
+	return (quoted->next_header == PROTO_IPV6 || quoted->next_header == PROTO_FRAGMENT ||
+		       quoted->next_header == PROTO_DSTOPTS) &&
+	       ip6_eq(&quoted->src, &ip->dst);
+}
+
 void stage_local(struct worker *w)
 {
 	struct lane *in = &w->local;
@@ -91,6 +119,13 @@ void stage_local(struct worker *w)
 			lane_add(&w->tunnel, m, in->nh[i]);
 		} else if (proto == PROTO_MH) {
 			to_punt(w, m);
+		} else if (unlikely(proto == PROTO_FRAGMENT && is_our_fragment(m, off))) {
+			m = reassembly_add(w, m, off);
+			if (m != NULL)
+				worker_again(w, m);
+		} else if (unlikely(proto == PROTO_ICMP6 && is_tunnel_error(m, off))) {
+			pkt_meta(m)->outer_len = (uint16_t)off;
+			worker_to_main(w, m, PKT_ERROR);
 		} else {
 			to_host(w, m);
 		}

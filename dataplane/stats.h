@@ -3,7 +3,7 @@
 //
 // What became of every packet. A packet that a worker took in leaves as sent, handed to the main
 // lcore, or dropped for one named reason; so for each worker, whenever it is at rest,
-//   rx + from_main + made = tx + to_main + sum(drops) + held.
+//   rx + from_main + made = tx + to_main + sum(drops) + absorbed + held.
 #pragma once
 
 #include <stdint.h>
@@ -20,7 +20,6 @@
 	X(route_drop, "route is a blackhole, unreachable or prohibit")                            \
 	X(hop_limit, "hop limit exceeded")                                                        \
 	X(too_big, "packet larger than the next link, Packet Too Big sent where allowed")         \
-	X(too_big_for_tunnel, "packet of 1280 or less would need outer fragmentation")            \
 	X(unbound, "home address without a binding")                                              \
 	X(care_of_unroutable, "no usable route to the care-of address")                           \
 	X(encap_limit, "already encapsulated twice")                                              \
@@ -33,6 +32,11 @@
 	X(tunnel_ecn, "congestion experienced on a tunnel packet whose inner is not ECN-capable") \
 	X(inner_scope, "tunnelled packet to a multicast or link-local destination")               \
 	X(tunnel_nested, "tunnelled to us more than twice")                                       \
+	X(fragment_bad, "fragment whose length or offset is against the rules")                   \
+	X(fragment_overlap, "overlapping, contradicting or too many fragments")                   \
+	X(fragment_no_room, "no room for a fragment of an unknown peer")                          \
+	X(fragment_evicted, "fragment that gave way to a newer packet")                           \
+	X(fragment_timeout, "fragments of a packet that was not completed in time")               \
 	X(tx_full, "transmit queue full")                                                         \
 	X(main_ring_full, "queue to the main lcore full")                                         \
 	X(again_full, "queue to the next burst full")                                             \
@@ -53,7 +57,9 @@ extern const char *const drop_texts[DROP_MAX];
 struct worker_stats {
 	uint64_t rx, rx_bytes; // from ports
 	uint64_t from_main; // injected by the main lcore
-	uint64_t made; // ICMP errors
+	uint64_t made; // ICMP errors, fragments
+	uint64_t absorbed; // fragmented packets, fragments that became part of a packet
+	uint64_t fragmented, reassembled; // packets
 	uint64_t tx, tx_bytes; // to ports
 	uint64_t to_main; // host, punted or parked
 	uint64_t forwarded; // plain forwarding
@@ -62,7 +68,7 @@ struct worker_stats {
 	uint64_t icmp_suppressed; // errors not sent: rate or RFC 4443 2.4 (e)
 	uint64_t bursts;
 	uint64_t sleeps;
-	uint64_t held; // gauge: in the again lane
+	uint64_t held; // gauge: in the again lane and in reassembly
 	uint64_t drops[DROP_MAX];
 } __rte_cache_aligned;
 

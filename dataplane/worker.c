@@ -21,6 +21,7 @@
 enum {
 	IDLE_POLLS = 64, // empty turns before a worker that may sleep does
 	IDLE_SLEEP_MS = 100,
+	REASSEMBLY_SHARE = 10, // one buffer in ten may wait for the rest of its packet
 	IDLE_NO_FD_MS = 1, // for devices that cannot wake us
 };
 
@@ -178,9 +179,11 @@ int worker_run(void *arg)
 
 		w->now_tsc = rte_rdtsc();
 		n = take_again(w) + take_ports(w) + take_main(w);
+		reassembly_poll(w);
 		for (uint8_t port = 0; port < n_ports; port++)
 			out_flush(w, port);
-		__atomic_store_n(&w->stats.held, w->n_again, __ATOMIC_RELAXED);
+		__atomic_store_n(&w->stats.held, w->n_again + reassembly_held(w->reassembly),
+			__ATOMIC_RELAXED);
 		rcu_quiescent(w->id);
 		empty = n > 0 ? 0 : empty + 1;
 		if (likely(empty < IDLE_POLLS || !w->can_sleep)) {
@@ -233,7 +236,8 @@ static int queues_init(struct worker *w)
 	return 0;
 }
 
-static int worker_init(struct worker *w, uint16_t id, const struct config_dataplane *config)
+static int worker_init(
+	struct worker *w, uint16_t id, uint8_t site, const struct config_dataplane *config)
 {
 	char name[RTE_RING_NAMESIZE];
 
@@ -252,13 +256,16 @@ static int worker_init(struct worker *w, uint16_t id, const struct config_datapl
 	snprintf(name, sizeof(name), "from_main%u", id);
 	w->from_main =
 		rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	if (w->to_main == NULL || w->from_main == NULL)
+	w->reassembly = reassembly_new(
+		rte_mempool_avail_count(w->pool) / REASSEMBLY_SHARE / config->n_workers);
+	if (w->to_main == NULL || w->from_main == NULL || w->reassembly == NULL ||
+		fragment_ids_init(&w->fragment_ids, site, id) != 0)
 		return -ENOMEM;
 	return queues_init(w);
 }
 
-int workers_init(
-	const struct config_dataplane *config, struct bindtab *bindings, struct rte_mempool *pool)
+int workers_init(const struct config_dataplane *config, uint8_t site, struct bindtab *bindings,
+	struct rte_mempool *pool)
 {
 	int error;
 
@@ -275,7 +282,7 @@ int workers_init(
 		workers[i].pool = pool;
 	}
 	for (uint16_t i = 0; i < n_workers; i++) {
-		error = worker_init(&workers[i], i, config);
+		error = worker_init(&workers[i], i, site, config);
 		if (error != 0) {
 			log_err("worker_failed worker=%u error=%d", i, -error);
 			workers_free();
@@ -300,6 +307,7 @@ void workers_free(void)
 		struct worker *w = &workers[i];
 
 		rte_pktmbuf_free_bulk(w->again, w->n_again);
+		reassembly_free(w->reassembly);
 		ring_free(w->to_main);
 		ring_free(w->from_main);
 		if (w->wake_fd >= 0)

@@ -8,9 +8,11 @@
 #include <rte_ring.h>
 
 #include "config/config.h"
+#include "dataplane/fragment.h"
 #include "dataplane/bindtab.h"
 #include "dataplane/nexthop.h"
 #include "dataplane/pkt.h"
+#include "dataplane/reassembly.h"
 #include "dataplane/stats.h"
 
 enum {
@@ -43,6 +45,8 @@ struct worker {
 	struct rte_mempool *pool;
 	uint64_t now_tsc; // of this turn
 	uint64_t icmp_tokens_tsc; // ICMP error budget, in TSC ticks
+	struct reassembly *reassembly;
+	struct fragment_ids fragment_ids;
 	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it
 
 	// Lanes of the burst under way.
@@ -69,10 +73,10 @@ extern bool worker_stop; // atomic: set by the main lcore to end all
 extern int worker_main_fd; // eventfd that wakes the main lcore
 extern bool worker_main_asleep; // atomic; main lcore writes, workers read
 
-// Makes the workers: queues, rings, descriptors. After ports_start, before the drop of rights.
+// Makes the workers of this site: queues, rings, descriptors. After ports_start, before the drop of rights.
 // Returns: 0 or negative errno with the reason logged and everything undone.
-int workers_init(
-	const struct config_dataplane *config, struct bindtab *bindings, struct rte_mempool *pool);
+int workers_init(const struct config_dataplane *config, uint8_t site, struct bindtab *bindings,
+	struct rte_mempool *pool);
 void workers_free(void);
 
 // The loop of worker arg (struct worker *), for rte_eal_remote_launch. Returns: 0 when told to stop.

@@ -312,12 +312,13 @@ static int device_init(void)
 		return -EIO;
 	worker.pool = pool;
 	worker.n_queues = 1;
+	worker.reassembly = reassembly_new(POOL / 10);
 	worker.to_main = rte_ring_create("to_main", 1024, SOCKET_ID_ANY, 0);
 	ports[0].mac = (struct rte_ether_addr){ { 2, 0, 0, 0, 0, 1 } };
 	frame_init(&gen.down, false, &agent_address);
 	frame_init(&gen.up, true, &agent_address);
 	frame_init(&gen.plain, false, &(const struct ip6){ .b = { 0x24, 0, [15] = 9 } });
-	return worker.to_main == NULL ? -ENOMEM : 0;
+	return worker.to_main == NULL || worker.reassembly == NULL ? -ENOMEM : 0;
 }
 
 static const char usage[] =

@@ -147,7 +147,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	worker->pool = rte_pktmbuf_pool_create("fuzz", 2047, 0, PKT_PRIV_SIZE, 2176, SOCKET_ID_ANY);
 	worker->to_main = rte_ring_create("to_main", 256, SOCKET_ID_ANY, 0);
 	worker->bindings = bindtab_new(64, retired, NULL);
-	if (worker->pool == NULL || worker->to_main == NULL || worker->bindings == NULL ||
+	worker->reassembly = reassembly_new(200);
+	if (worker->reassembly == NULL || fragment_ids_init(&worker->fragment_ids, 3, 1) != 0 ||
+		worker->pool == NULL || worker->to_main == NULL || worker->bindings == NULL ||
 		rte_eth_dev_configure(0, 0, 1, &conf) != 0 ||
 		rte_eth_tx_queue_setup(0, 0, 64, 0, NULL) != 0 || rte_eth_dev_start(0) != 0)
 		abort();
@@ -199,7 +201,8 @@ static void require(bool holds)
 
 static uint64_t packets_of(void)
 {
-	uint64_t sum = worker->stats.tx + worker->stats.to_main + worker->n_again;
+	uint64_t sum = worker->stats.tx + worker->stats.to_main + worker->stats.absorbed +
+		       worker->n_again + reassembly_held(worker->reassembly);
 
 	for (unsigned int r = 0; r < DROP_MAX; r++)
 		sum += worker->stats.drops[r];
@@ -210,9 +213,19 @@ static uint64_t packets_of(void)
 static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len)
 {
 	const struct ip6_hdr_wire *in = out + 1;
+	const uint8_t *fragment = (const uint8_t *)in;
 	bool is_right = false;
 
-	require(len >= 2 * sizeof(*out) && out->next_header == PROTO_IPV6 && out->hop_limit == 64 &&
+	if (out->next_header == PROTO_FRAGMENT) {
+		require(fragment[0] == PROTO_IPV6 && fragment[4] == 3); // our site
+		if (fragment[2] != 0 || (fragment[3] & 0xf8) != 0)
+			return;
+		in = (const void *)(fragment + 8);
+	} else {
+		require(out->next_header == PROTO_IPV6);
+	}
+
+	require(len >= 2 * sizeof(*out) && out->hop_limit == 64 &&
 		ip6_eq(&out->src, &agent_address));
 	for (uint8_t i = 1; i <= HOMES; i++) {
 		const struct ip6 home = home_of(i), care_of = care_of_of(i);
@@ -294,7 +307,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		drain();
 	made = worker->stats.made;
 	require(n + made == packets_of());
-	require(made <= n);
+	// What waits for the rest of its packet goes when its time is over.
+	worker->now_tsc += 10 * rte_get_tsc_hz();
+	reassembly_poll(worker);
+	while (take_again(worker) > 0)
+		drain();
+	require(n + worker->stats.made == packets_of());
 	require(rte_mempool_in_use_count(worker->pool) == 0);
 	return 0;
 }

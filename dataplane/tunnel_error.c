@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+
+#include "dataplane/tunnel_error.h"
+
+#include <rte_byteorder.h>
+
+#include "dataplane/anchor.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/cksum.h"
+#include "dataplane/base/cursor.h"
+#include "dataplane/link.h"
+#include "dataplane/pkt.h"
+#include "dataplane/pmtu.h"
+#include "dataplane/pump.h"
+
+enum {
+	RELAY_PER_SECOND = 1000,
+	RELAY_BURST = 100,
+	RELAY_HOP_LIMIT = 64,
+	ERROR_MAX = IP6_MIN_MTU,
+};
+
+// What an error says, with the original packet that its quote ends in.
+struct tunnel_error {
+	uint8_t type;
+	uint32_t param;
+	struct ip6_hdr_wire outer;
+	const struct ip6_hdr_wire *inner; // into the packet
+	size_t inner_len; // quoted bytes from there
+};
+
+struct tunnel_error_stats tunnel_error_stats;
+
+// Steps over one extension header in a quote of our tunnel packets: a first fragment or the
+// encapsulation limit. Returns: the next protocol, or -1.
+static int step_over(struct rcursor *c, uint8_t proto)
+{
+	const uint8_t *hdr = rcursor_bytes(c, 8);
+
+	if (hdr == NULL || (proto != PROTO_FRAGMENT && proto != PROTO_DSTOPTS))
+		return -1;
+	if (proto == PROTO_FRAGMENT && ((uint16_t)(hdr[2] << 8 | hdr[3]) & 0xfff8) != 0)
+		return -1;
+	if (proto == PROTO_DSTOPTS && hdr[1] != 0)
+		return -1;
+	return hdr[0];
+}
+
+// Reads the error at offset off of the packet's bytes. False when its quote ends too early.
+static bool error_read(const uint8_t *packet, size_t len, size_t off, struct tunnel_error *e)
+{
+	const struct ip6_hdr_wire *ip = (const void *)packet;
+	struct rcursor c = rcursor_make(packet, len);
+	int proto;
+
+	if (rcursor_bytes(&c, off) == NULL ||
+		cksum_ip6(&ip->src, &ip->dst, PROTO_ICMP6, c.p, rcursor_left(&c)) != 0)
+		return false;
+	e->type = rcursor_u8(&c);
+	rcursor_bytes(&c, 3);
+	e->param = rcursor_u32(&c);
+	rcursor_copy(&c, &e->outer, sizeof(e->outer));
+	proto = e->outer.next_header;
+	while (c.ok && proto != PROTO_IPV6 && proto >= 0)
+		proto = step_over(&c, (uint8_t)proto);
+	e->inner_len = rcursor_left(&c);
+	e->inner = (const void *)rcursor_bytes(&c, sizeof(*e->inner));
+	return c.ok && proto == PROTO_IPV6;
+}
+
+// The binding that the quoted packet was sent by, or NULL.
+static const struct binding *binding_of(const struct tunnel_error *e)
+{
+	const struct binding *b = NULL;
+	const struct agent *agent;
+	union bindtab_key key;
+	uint32_t handle;
+
+	for (uint16_t i = 0; i < API_MAX_HOME_PREFIXES && b == NULL; i++) {
+		const struct api_home_prefix_set *home = anchor_home_prefixes[i];
+
+		if (home == NULL || !ip6_match(&home->prefix, &e->inner->dst, home->prefix_len))
+			continue;
+		bindtab_key_make(&key, &e->inner->dst, i, home->key_len);
+		b = bindtab_find(link_bindings(), &key, &handle);
+	}
+	if (b == NULL || !ip6_eq(&b->care_of, &e->outer.dst))
+		return NULL;
+	agent = anchor_agents[b->agent];
+	return agent != NULL && ip6_eq(&agent->outer.src, &e->outer.src) ? b : NULL;
+}
+
+static bool take_token(void)
+{
+	static uint64_t spent_until_ns;
+	const uint64_t cost = CLOCK_NS_PER_S / RELAY_PER_SECOND;
+	uint64_t now = clock_mono_ns(), oldest = now - RELAY_BURST * cost;
+
+	if (spent_until_ns < oldest)
+		spent_until_ns = oldest;
+	if (spent_until_ns + cost > now)
+		return false;
+	spent_until_ns += cost;
+	return true;
+}
+
+// RFC 4443 2.4 (e) for the original packet.
+static bool may_tell(const struct tunnel_error *e)
+{
+	const uint8_t *upper = (const uint8_t *)(e->inner + 1);
+
+	if (!ip6_is_unicast_routable(&e->inner->src))
+		return false;
+	if (e->inner->next_header != PROTO_ICMP6)
+		return true;
+	return e->inner_len > sizeof(*e->inner) && *upper >= ICMP6_ECHO_REQUEST &&
+	       *upper != ICMP6_REDIRECT;
+}
+
+static void relay(const struct tunnel_error *e, uint8_t type, uint8_t code, uint32_t param)
+{
+	struct {
+		struct ip6_hdr_wire ip;
+		struct icmp6_hdr_wire icmp;
+		uint8_t quote[ERROR_MAX - sizeof(struct ip6_hdr_wire) -
+			      sizeof(struct icmp6_hdr_wire)];
+	} out;
+	size_t quote = RTE_MIN(e->inner_len, sizeof(out.quote));
+	uint16_t len = (uint16_t)(sizeof(out.icmp) + quote);
+
+	if (!may_tell(e)) {
+		tunnel_error_stats.ignored++;
+		return;
+	}
+	if (!take_token()) {
+		tunnel_error_stats.suppressed++;
+		return;
+	}
+	out.ip = (struct ip6_hdr_wire){
+		.vtc_flow_be = rte_cpu_to_be_32(6u << 28),
+		.payload_len_be = rte_cpu_to_be_16(len),
+		.next_header = PROTO_ICMP6,
+		.hop_limit = RELAY_HOP_LIMIT,
+		.src = e->outer.src,
+		.dst = e->inner->src,
+	};
+	out.icmp = (struct icmp6_hdr_wire){
+		.type = type, .code = code, .param_be = rte_cpu_to_be_32(param)
+	};
+	memcpy(out.quote, e->inner, quote);
+	out.icmp.cksum_be = cksum_ip6(&out.ip.src, &out.ip.dst, PROTO_ICMP6, &out.icmp, len);
+	pump_send(&out, (uint32_t)(sizeof(out.ip) + len));
+	tunnel_error_stats.relayed++;
+}
+
+static void too_big(const struct tunnel_error *e)
+{
+	uint32_t mtu = RTE_MAX(e->param, (uint32_t)IP6_MIN_MTU);
+	uint32_t inner = rte_be_to_cpu_16(e->inner->payload_len_be) + (uint32_t)sizeof(*e->inner);
+
+	// An MTU that the packet had kept to is no reason to believe anything.
+	if (inner + sizeof(e->outer) <= mtu && e->outer.next_header != PROTO_FRAGMENT) {
+		tunnel_error_stats.forged++;
+		return;
+	}
+	pmtu_learn(&e->outer.dst, mtu);
+	if (inner > IP6_MIN_MTU)
+		relay(e, ICMP6_PACKET_TOO_BIG, 0,
+			RTE_MAX(mtu - (uint32_t)sizeof(e->outer), (uint32_t)IP6_MIN_MTU));
+	else
+		tunnel_error_stats.ignored++;
+}
+
+void tunnel_error_take(struct rte_mbuf *m)
+{
+	uint8_t copy[ERROR_MAX];
+	uint32_t len = RTE_MIN(m->pkt_len, (uint32_t)sizeof(copy));
+	const uint8_t *packet = rte_pktmbuf_read(m, 0, len, copy);
+	struct tunnel_error e;
+
+	if (packet == NULL || len != m->pkt_len ||
+		!error_read(packet, len, pkt_meta(m)->outer_len, &e) || binding_of(&e) == NULL) {
+		tunnel_error_stats.forged++;
+		rte_pktmbuf_free(m);
+		return;
+	}
+	switch (e.type) {
+	case ICMP6_PACKET_TOO_BIG:
+		too_big(&e);
+		break;
+	case ICMP6_UNREACH:
+	case ICMP6_TIME_EXCEEDED:
+	case ICMP6_PARAM_PROBLEM:
+		// Whatever keeps the tunnel from working: the home address cannot be reached.
+		relay(&e, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
+		break;
+	default:
+		tunnel_error_stats.ignored++;
+	}
+	rte_pktmbuf_free(m);
+}
