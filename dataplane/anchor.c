@@ -18,6 +18,9 @@ enum { OUTER_HOP_LIMIT = 64 };
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 
+bool anchor_is_filled;
+
+static uint16_t n_expected;
 static bool agent_is_fresh[API_MAX_AGENTS];
 static bool home_prefix_is_fresh[API_MAX_HOME_PREFIXES];
 
@@ -115,6 +118,39 @@ int anchor_home_prefix_set(const struct api_home_prefix_set *set)
 	if (error != 0)
 		log_warn("host_route_failed home_prefix=%u error=%d", set->home_prefix, -error);
 	return 0;
+}
+
+// Expected prefixes take ids from the upper end, which give way to what control says of the same prefix.
+static uint16_t expected_id(uint16_t i)
+{
+	return (uint16_t)(API_MAX_HOME_PREFIXES - 1 - i);
+}
+
+void anchor_expect(const struct config *config)
+{
+	for (uint16_t n = 0; n < config->n_networks; n++) {
+		for (uint8_t p = 0; p < config->networks[n].n_prefixes; p++) {
+			const struct ip6_prefix *prefix = &config->networks[n].prefixes[p];
+			const struct api_home_prefix_set set = {
+				.home_prefix = expected_id(n_expected),
+				.prefix = prefix->addr,
+				.prefix_len = prefix->len,
+				.key_len = 128,
+			};
+
+			if (n_expected == API_MAX_HOME_PREFIXES / 2)
+				return;
+			mirror_home_prefix_set(&set);
+			n_expected++;
+		}
+	}
+}
+
+void anchor_filled(void)
+{
+	while (n_expected > 0)
+		mirror_home_prefix_del(expected_id(--n_expected));
+	__atomic_store_n(&anchor_is_filled, true, __ATOMIC_RELAXED);
 }
 
 void anchor_mark_begin(void)

@@ -5,6 +5,7 @@
 // changed, published under RCU. The main lcore writes; workers read.
 #pragma once
 
+#include "config/config.h"
 #include "dataplane/api/records.h"
 #include "dataplane/base/wire.h"
 #include "dataplane/rcu.h"
@@ -27,6 +28,17 @@ static inline const struct api_home_prefix_set *anchor_home_prefix(uint16_t idx)
 {
 	return rcu_load(&anchor_home_prefixes[idx]);
 }
+
+// False from the start until control has filled the tables for the first time: who is not bound yet may
+// well be. Main lcore writes; workers read.
+extern bool anchor_is_filled;
+
+// Lays the configured home prefixes over the FIB until control has filled the tables, so that packets
+// for them do not follow another route meanwhile. Before start.
+void anchor_expect(const struct config *config);
+
+// Control has filled the tables.
+void anchor_filled(void);
 
 // Takes an agent address or home prefix in: publishes it, puts the address on the loopback, lays the
 // prefix over the FIB and routes it to us in the kernel. The same again costs nothing.

@@ -487,6 +487,7 @@ static void sweep_turn(void)
 		return;
 	}
 	anchor_sweep();
+	anchor_filled();
 	link_status.store_id = link_state.peer_store_id;
 	log_info("sync_done live=%u swept=%u", bindtab_count(link_state.bindings),
 		link_state.n_stale);

@@ -318,6 +318,7 @@ static int serve(const struct options *o, const struct config *config, int signa
 	if (workers_init(c, (uint8_t)config->node.id, link_bindings(), pool) != 0)
 		goto fail_link;
 	icmp_sources_set(c);
+	anchor_expect(config);
 	if (watch_init(&watch, signal_fd, host_fd) != 0)
 		goto fail_workers;
 	if (show_register() != 0 || port_show_register() != 0 || privs_drop() != 0 ||

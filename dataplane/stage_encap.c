@@ -6,7 +6,7 @@
 // outer flow label is a hash of the inner flow (RFC 6438).
 //
 // Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
-// unbound, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit, no_headroom.
+// not_filled, unbound, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit, no_headroom.
 
 #include "dataplane/stage.h"
 
@@ -32,6 +32,10 @@ static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
 {
 	const struct pkt_meta *meta = pkt_meta(m);
 
+	if (unlikely(b == NULL && !__atomic_load_n(&anchor_is_filled, __ATOMIC_RELAXED))) {
+		worker_drop(w, m, DROP_not_filled);
+		return false;
+	}
 	if (unlikely(b == NULL)) {
 		stage_refuse(w, m, DROP_unbound, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
 		return false;

@@ -21,6 +21,7 @@
 	X(hop_limit, "hop limit exceeded")                                                        \
 	X(too_big, "packet larger than the next link, Packet Too Big sent where allowed")         \
 	X(unbound, "home address without a binding")                                              \
+	X(not_filled, "home address before control has filled the tables")                        \
 	X(care_of_unroutable, "no usable route to the care-of address")                           \
 	X(encap_limit, "already encapsulated twice")                                              \
 	X(no_headroom, "no room for the outer header")                                            \

@@ -31,6 +31,7 @@ struct port ports[CONFIG_MAX_PORTS];
 uint16_t n_ports = 1;
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
+bool anchor_is_filled = true;
 const struct nexthop **nexthop_table;
 
 static const struct nexthop nexthops[NH_MAX] = {

@@ -15,6 +15,7 @@
 
 struct port ports[CONFIG_MAX_PORTS];
 uint16_t n_ports = 1;
+bool anchor_is_filled;
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 
