@@ -135,7 +135,7 @@ class Lab:
     def unaccounted(self):
         """The workers whose counters do not add up: what came in has left or was dropped."""
         return [w for w in self.workers() if w["rx"] + w["from_main"] + w["made"] !=
-                w["tx"] + w["to_main"] + w["drops"] + w["held"]]
+                w["tx"] + w["to_main"] + w["drops"] + w["absorbed"] + w["held"]]
 
     # The end.
 
