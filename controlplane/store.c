@@ -261,12 +261,11 @@ static int replay_entry(void *ctx, uint64_t number, const struct record *r)
 	struct replay *p = ctx;
 	struct store_entry entry = r->entry;
 	int64_t left = left_ns(p, r);
-	int64_t grace = entry.bce.state == BCE_LIVE ? (int64_t)p->hold_ns : 0;
 	int err;
 
 	if (p->store->newest[entry.handle] != number)
 		return 0;
-	if (left + grace <= 0) {
+	if (left + (int64_t)p->hold_ns <= 0) {
 		store_forget(p->store, entry.handle);
 		return 0;
 	}

@@ -72,9 +72,9 @@ void store_close(struct store *store);
 
 // Gives every record that is alive or was so less than hold_ns ago, once, its newest version, in the
 // order of the log. expires_ns is of this boot's clock; after a reboot it is reckoned by wall time,
-// and never farther than the granted lifetime (of a hold: hold_ns) from now. A record with state
-// BCE_LIVE whose end has passed is still within hold_ns after it: its floors count. What is left
-// out, and what fn refuses, is forgotten.
+// and never farther than the granted lifetime (of a hold: hold_ns) from now. A record whose
+// end has passed is still within hold_ns after it: its floors count, and the dataplane may not have
+// heard of its end. What is left out, and what fn refuses, is forgotten.
 // fn:      0 = taken, -ESTALE = forget this one, other negative errno = stop with it.
 // Returns: 0 or negative errno.
 int store_replay(struct store *store, struct store_time now, uint64_t hold_ns,
