@@ -28,6 +28,7 @@ struct loop {
 	struct control *control;
 	struct event *on_end[2], *on_reload, *on_tick, *on_more;
 	unsigned int n_ticks;
+	bool is_watched; // systemd waits for signs of life
 };
 
 static void record(void *arg, const struct api_rec *rec)
@@ -114,6 +115,8 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	loop->n_ticks++;
+	if (loop->is_watched)
+		sd_notify(0, "WATCHDOG=1");
 	expire(loop);
 	if (loop->n_ticks % RETRY_TICKS == 0 && bcache_counts(control->bcache).n_dirty > 0)
 		link_bulk_ready(control->link);
@@ -153,7 +156,7 @@ static int add_events(struct loop *loop)
 
 int loop_run(struct control *control)
 {
-	struct loop loop = { .control = control };
+	struct loop loop = { .control = control, .is_watched = sd_watchdog_enabled(0, NULL) > 0 };
 	int error = add_events(&loop);
 
 	signal(SIGPIPE, SIG_IGN); // a reader that left is an error of its own write

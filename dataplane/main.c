@@ -35,6 +35,7 @@
 #include "dataplane/rcu.h"
 #include "dataplane/show.h"
 #include "dataplane/stage.h"
+#include "dataplane/watchdog.h"
 #include "dataplane/worker.h"
 
 enum {
@@ -249,6 +250,7 @@ static void run(struct watch *watch)
 		unsigned int timeout_ms = neigh_poll();
 
 		pmtu_poll();
+		timeout_ms = RTE_MIN(timeout_ms, watchdog_poll());
 
 		if (is_busy)
 			continue;
@@ -324,6 +326,7 @@ static int serve(const struct options *o, const struct config *config, int signa
 	if (show_register() != 0 || port_show_register() != 0 || privs_drop() != 0 ||
 		mirror_start() != 0)
 		goto fail_watch;
+	watchdog_init();
 	workers_launch();
 	sd_notify(0, "READY=1");
 	log_info("ready ports=%u workers=%u max_bindings=%u", n_ports, n_workers, c->max_bindings);

@@ -38,6 +38,7 @@ static int show_status(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_add_dict_u64(d, "bindings_swept", stat_read(&s->swept));
 	rte_tel_data_add_dict_u64(d, "control_connects", stat_read(&s->connects));
 	rte_tel_data_add_dict_u64(d, "protocol_errors", stat_read(&s->protocol_errors));
+	rte_tel_data_add_dict_u64(d, "buffers_in_use", rte_mempool_in_use_count(workers[0].pool));
 	rte_tel_data_add_dict_u64(d, "from_workers", stat_read(&pump_stats.from_workers));
 	rte_tel_data_add_dict_u64(d, "to_host", stat_read(&pump_stats.to_host));
 	rte_tel_data_add_dict_u64(d, "from_host", stat_read(&pump_stats.from_host));

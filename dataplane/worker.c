@@ -173,6 +173,8 @@ int worker_run(void *arg)
 	struct worker *w = arg;
 	unsigned int empty = 0;
 
+	w->thread = pthread_self();
+	__atomic_store_n(&w->is_started, true, __ATOMIC_RELEASE);
 	rcu_online(w->id);
 	while (!__atomic_load_n(&worker_stop, __ATOMIC_RELAXED)) {
 		unsigned int n;

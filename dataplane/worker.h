@@ -5,6 +5,8 @@
 // completion. Everything in struct worker belongs to that lcore unless a field says otherwise.
 #pragma once
 
+#include <pthread.h>
+
 #include <rte_ring.h>
 
 #include "config/config.h"
@@ -43,7 +45,7 @@ struct worker {
 	struct worker_queue queues[WORKER_MAX_QUEUES];
 	struct bindtab *bindings;
 	struct rte_mempool *pool;
-	uint64_t now_tsc; // of this turn
+	uint64_t now_tsc; // of this turn; the watchdog reads it relaxed
 	uint64_t icmp_tokens_tsc; // ICMP error budget, in TSC ticks
 	struct reassembly *reassembly;
 	struct fragment_ids fragment_ids;
@@ -63,6 +65,8 @@ struct worker {
 	int wake_fd; // eventfd, main lcore writes it when is_asleep
 	int epoll_fd;
 	bool is_asleep; // atomic; this worker writes, main lcore reads
+	bool is_started; // atomic; thread is set
+	pthread_t thread; // written once by this worker, for the watchdog
 
 	struct worker_stats stats; // written here, read relaxed by anyone
 } __rte_cache_aligned;
