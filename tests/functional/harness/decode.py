@@ -21,7 +21,7 @@ def complaints(pcap):
     done = subprocess.run(
         ["tshark", "-r", str(pcap), "-n",
          "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
-         "-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "ipv6.defragment:FALSE",
+         "-o", "tcp.analyze_sequence_numbers:FALSE",
          "-d", "udp.port==1-65535,data", "-d", "tcp.port==1-65535,data",
          "-Y", f"_ws.malformed || _ws.expert.severity >= {_WARNING:#x}",
          "-T", "fields", "-E", "aggregator=|", *(w for f in fields for w in ("-e", f))],
