@@ -241,6 +241,23 @@ def test_programs_start_in_any_order(own_lab):
     one.assert_bound()
 
 
+def test_new_dataplane_keeps_still_about_home_addresses_until_it_is_filled(own_lab):
+    """It cannot know yet who is bound: no error, and no packet by the default route."""
+    lab = own_lab([network("open", 1)], start=False)
+    lab.box.start_dataplane()
+    one = lab.mobile()
+    marks = lab.core.mark(), lab.access.mark()
+    with lab.counting_drops() as drops:
+        lab.core.send(one.down_packet(b"too early"))
+        lab.box.wait_for(lambda: lab.box.drops().get("not_filled"), 3, "the drop")
+    for wire, mark in zip((lab.core, lab.access), marks):
+        assert wire.count(lambda f: b"too early" in f.raw, mark) == 0
+    assert drops == {"not_filled": 1}
+    lab.box.start_control()
+    lab.box.wait_synced()
+    one.assert_unbound()
+
+
 def test_clean_restart_of_both(lab):
     before = lasting(lab)
     assert lab.box.control.end() == 0
