@@ -66,7 +66,8 @@ static struct ip6 home_of(uint32_t i)
 static struct ip6 care_of_of(uint32_t i)
 {
 	struct ip6 a = { .b = { 0x24, 0 } };
-	uint16_t route = rte_cpu_to_be_16((uint16_t)(i % N_ROUTES));
+	// A route by multiplication: a division would weigh in the generator.
+	uint16_t route = rte_cpu_to_be_16((uint16_t)((uint64_t)(i * 2654435761u) * N_ROUTES >> 32));
 
 	memcpy(a.b + 4, &route, sizeof(route));
 	i = rte_cpu_to_be_32(i);
@@ -173,10 +174,11 @@ static int fib_fill(void)
 	ip6_mask(&p.addr, p.len);
 	if (error == 0)
 		error = fib6_set(&p, nexthop_add(&home));
-	for (uint32_t r = 0; r < N_ROUTES && error == 0; r++) {
-		p.addr = care_of_of(r);
-		p.len = 48;
-		ip6_mask(&p.addr, p.len);
+	for (uint16_t r = 0; r < N_ROUTES && error == 0; r++) {
+		uint16_t route = rte_cpu_to_be_16(r);
+
+		p = (struct ip6_prefix){ .addr = { .b = { 0x24, 0 } }, .len = 48 };
+		memcpy(p.addr.b + 4, &route, sizeof(route));
 		error = fib6_set(&p, nexthop_add(&adjacency));
 	}
 	fib6_commit();
