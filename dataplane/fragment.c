@@ -75,6 +75,10 @@ static void send_one(struct worker *w, struct rte_mbuf *f, const struct nexthop 
 {
 	char *eth;
 
+	if (nh->type == NEXTHOP_HOME) {
+		worker_again(w, f);
+		return;
+	}
 	if (nh->type != NEXTHOP_ADJACENCY) {
 		stage_egress(w, f, nh);
 		return;

@@ -36,5 +36,5 @@ struct rte_mbuf;
 struct nexthop;
 
 // Sends the whole packet in m (an IPv6 header with next header PROTO_IPV6 and its payload; moved) in
-// fragments of at most mtu bytes to an adjacency or a neighbour to be resolved.
+// fragments of at most mtu bytes to an adjacency, a neighbour to be resolved or the next tunnel.
 void fragment_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu);

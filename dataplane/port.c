@@ -16,6 +16,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/netdev.h"
+#include "dataplane/pkt.h"
 #include "dataplane/port_device.h"
 #include "dataplane/port_fd.h"
 #include "dataplane/twin.h"
@@ -23,7 +24,8 @@
 enum {
 	POOL_WAITING = 32768, // packets parked, on rings and lanes
 	POOL_CACHE = 256, // of each thread
-	POOL_PER_MBUF = 256 + RTE_PKTMBUF_HEADROOM, // head of an mbuf, mempool and alignment
+	POOL_PER_MBUF = 256 + PKT_PRIV_SIZE + RTE_PKTMBUF_HEADROOM, // mbuf, mempool, alignment
+	POOL_PAGE = 4096,
 };
 
 struct port ports[CONFIG_MAX_PORTS];
@@ -51,14 +53,19 @@ static uint32_t pool_room(const struct config_dataplane *config)
 
 uint64_t port_pool_memory(const struct config_dataplane *config)
 {
-	return (uint64_t)pool_count(config) * (pool_room(config) + POOL_PER_MBUF);
+	uint64_t mbuf = pool_room(config) + POOL_PER_MBUF;
+
+	// Without hugepages an mbuf larger than a page has whole pages.
+	if (mbuf > POOL_PAGE)
+		mbuf = RTE_ALIGN_CEIL(mbuf, POOL_PAGE);
+	return pool_count(config) * mbuf;
 }
 
 struct rte_mempool *port_pool_make(const struct config_dataplane *config)
 {
 	uint32_t room = pool_room(config) + RTE_PKTMBUF_HEADROOM;
-	struct rte_mempool *pool = rte_pktmbuf_pool_create(
-		"packets", pool_count(config), POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("packets", pool_count(config),
+		POOL_CACHE, PKT_PRIV_SIZE, (uint16_t)room, SOCKET_ID_ANY);
 
 	if (pool == NULL)
 		log_err("port_pool_failed n=%u room=%u error=%s", pool_count(config), room,

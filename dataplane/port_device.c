@@ -24,7 +24,9 @@ enum {
 	RING_JUMBO_MTU = 1900,
 	RING_JUMBO_FRAME = 16384,
 	RING_FRAMES = 2048, // of 2048 bytes; 512, the default, overflow in one scheduler delay
-	FRAME_OVERHEAD = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN,
+	// The frame's own headers, and those of a tunnel packet that was reassembled in its first
+	// fragment's buffer.
+	FRAME_OVERHEAD = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + 48,
 	DEFAULT_MTU = 1500,
 };
 

@@ -56,24 +56,26 @@ static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
 	return true;
 }
 
-// The path MTU to a care-of address: that of its link, but for the few exceptions.
+// The path MTU to a care-of address: that of its link, but for the few exceptions. One that is itself a
+// home address has no link yet; what does not fit into its tunnel is learned from our own error.
 static uint16_t path_mtu(
 	const struct rte_mbuf *m, const struct binding *b, const struct nexthop *nh)
 {
 	uint16_t floor = __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED);
 
+	uint16_t link = likely(nh->type != NEXTHOP_HOME) ? nh->mtu : UINT16_MAX;
+
 	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= floor))
-		return nh->mtu;
-	return pmtu_get(&b->care_of, nh->mtu);
+		return link;
+	return pmtu_get(&b->care_of, link);
 }
 
 // Drops what the way to the care-of address cannot carry: RFC 2473 section 7.1. True when m lives on.
 static bool admit_on_route(
 	struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu)
 {
-	if (nh->type == NEXTHOP_HOME)
-		return true;
-	if (unlikely(nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN)) {
+	if (unlikely(nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN &&
+		     nh->type != NEXTHOP_HOME)) {
 		worker_drop(w, m, DROP_care_of_unroutable);
 		return false;
 	}
@@ -120,14 +122,14 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 		return;
 	count_down(w, b, inner_len);
 	w->stats.encapsulated++;
-	if (unlikely(nh->type == NEXTHOP_HOME)) {
+	if (unlikely(nh->type == NEXTHOP_HOME))
 		pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
-		worker_again(w, m);
-	} else if (unlikely(m->pkt_len > mtu)) {
+	if (unlikely(m->pkt_len > mtu))
 		fragment_send(w, m, nh, mtu);
-	} else {
+	else if (unlikely(nh->type == NEXTHOP_HOME))
+		worker_again(w, m);
+	else
 		stage_egress(w, m, nh);
-	}
 }
 
 void stage_encap(struct worker *w)

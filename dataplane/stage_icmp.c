@@ -97,8 +97,11 @@ void stage_icmp_error(
 	};
 	struct rte_mbuf *error;
 
-	if ((pkt_meta(m)->flags & PKT_LOCAL_ORIGIN) || ip6_is_any(source) ||
-		!may_answer(m, pkt_ip6(m)) || !take_token(w)) {
+	// Errors about our own tunnel packets come back to us like those of any router on the way, and
+	// what they mean for the original packet is told to its sender.
+	bool is_own = (pkt_meta(m)->flags & PKT_LOCAL_ORIGIN) && pkt_meta(m)->n_encaps == 0;
+
+	if (is_own || ip6_is_any(source) || !may_answer(m, pkt_ip6(m)) || !take_token(w)) {
 		w->stats.icmp_suppressed++;
 		return;
 	}

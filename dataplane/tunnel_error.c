@@ -26,6 +26,8 @@ struct tunnel_error {
 	uint8_t type;
 	uint32_t param;
 	struct ip6_hdr_wire outer;
+	bool is_fragment; // the quote is of a first fragment
+	size_t ext_len; // between outer and inner header
 	const struct ip6_hdr_wire *inner; // into the packet
 	size_t inner_len; // quoted bytes from there
 };
@@ -62,9 +64,14 @@ static bool error_read(const uint8_t *packet, size_t len, size_t off, struct tun
 	e->param = rcursor_u32(&c);
 	rcursor_copy(&c, &e->outer, sizeof(e->outer));
 	proto = e->outer.next_header;
-	while (c.ok && proto != PROTO_IPV6 && proto >= 0)
+	e->is_fragment = false;
+	e->ext_len = rcursor_left(&c);
+	while (c.ok && proto != PROTO_IPV6 && proto >= 0) {
+		e->is_fragment = e->is_fragment || proto == PROTO_FRAGMENT;
 		proto = step_over(&c, (uint8_t)proto);
+	}
 	e->inner_len = rcursor_left(&c);
+	e->ext_len -= e->inner_len;
 	e->inner = (const void *)rcursor_bytes(&c, sizeof(*e->inner));
 	return c.ok && proto == PROTO_IPV6;
 }
@@ -105,17 +112,32 @@ static bool take_token(void)
 	return true;
 }
 
-// RFC 4443 2.4 (e) for the original packet.
+// RFC 4443 2.4 (e) for the original packet: never about an error. A quote that ends before that is
+// known, and a later fragment of ICMPv6, could be one.
 static bool may_tell(const struct tunnel_error *e)
 {
-	const uint8_t *upper = (const uint8_t *)(e->inner + 1);
+	struct rcursor c =
+		rcursor_make((const uint8_t *)(e->inner + 1), e->inner_len - sizeof(*e->inner));
+	uint8_t proto = e->inner->next_header, type;
 
 	if (!ip6_is_unicast_routable(&e->inner->src))
 		return false;
-	if (e->inner->next_header != PROTO_ICMP6)
-		return true;
-	return e->inner_len > sizeof(*e->inner) && *upper >= ICMP6_ECHO_REQUEST &&
-	       *upper != ICMP6_REDIRECT;
+	while (proto == PROTO_HOPOPTS || proto == PROTO_DSTOPTS || proto == PROTO_ROUTING ||
+		proto == PROTO_FRAGMENT) {
+		const uint8_t *hdr = rcursor_bytes(&c, 8);
+
+		if (hdr == NULL)
+			return false;
+		if (proto == PROTO_FRAGMENT && ((uint16_t)(hdr[2] << 8 | hdr[3]) & 0xfff8) != 0)
+			return hdr[0] != PROTO_ICMP6;
+		if (proto != PROTO_FRAGMENT)
+			rcursor_bytes(&c, 8u * hdr[1]);
+		proto = hdr[0];
+	}
+	if (proto != PROTO_ICMP6)
+		return c.ok;
+	type = rcursor_u8(&c);
+	return c.ok && type >= ICMP6_ECHO_REQUEST && type != ICMP6_REDIRECT;
 }
 
 static void relay(const struct tunnel_error *e, uint8_t type, uint8_t code, uint32_t param)
@@ -154,20 +176,34 @@ static void relay(const struct tunnel_error *e, uint8_t type, uint8_t code, uint
 	tunnel_error_stats.relayed++;
 }
 
+static uint32_t packet_len(const struct ip6_hdr_wire *ip)
+{
+	return rte_be_to_cpu_16(ip->payload_len_be) + (uint32_t)sizeof(*ip);
+}
+
+// The quoted lengths must agree, and an MTU that the packet had kept to, or that no IPv6 link has (RFC
+// 8201 section 4), is no reason to believe anything.
+static bool is_credible(const struct tunnel_error *e)
+{
+	uint32_t sent = packet_len(&e->outer);
+	uint32_t whole = packet_len(e->inner) + (uint32_t)(sizeof(e->outer) + e->ext_len);
+
+	return (e->is_fragment ? sent < whole : sent == whole) && sent > e->param &&
+	       e->param >= IP6_MIN_MTU;
+}
+
 static void too_big(const struct tunnel_error *e)
 {
-	uint32_t mtu = RTE_MAX(e->param, (uint32_t)IP6_MIN_MTU);
-	uint32_t inner = rte_be_to_cpu_16(e->inner->payload_len_be) + (uint32_t)sizeof(*e->inner);
+	uint32_t overhead = (uint32_t)(sizeof(e->outer) + e->ext_len);
 
-	// An MTU that the packet had kept to is no reason to believe anything.
-	if (inner + sizeof(e->outer) <= mtu && e->outer.next_header != PROTO_FRAGMENT) {
+	if (!is_credible(e)) {
 		tunnel_error_stats.forged++;
 		return;
 	}
-	pmtu_learn(&e->outer.dst, mtu);
-	if (inner > IP6_MIN_MTU)
+	pmtu_learn(&e->outer.dst, e->param);
+	if (packet_len(e->inner) > IP6_MIN_MTU)
 		relay(e, ICMP6_PACKET_TOO_BIG, 0,
-			RTE_MAX(mtu - (uint32_t)sizeof(e->outer), (uint32_t)IP6_MIN_MTU));
+			RTE_MAX(e->param - overhead, (uint32_t)IP6_MIN_MTU));
 	else
 		tunnel_error_stats.ignored++;
 }
