@@ -251,21 +251,28 @@ static struct rte_mbuf *head_close(struct rte_mbuf *m, unsigned int head_len, ui
 	return m;
 }
 
+// Appends the payload of a piece (moved) to the head: as bytes when has_room, else as a segment.
+static void piece_append(struct rte_mbuf *head, const struct piece *piece, bool has_room)
+{
+	struct rte_mbuf *m = piece->m;
+
+	rte_pktmbuf_adj(m, (uint16_t)(m->pkt_len - piece->len));
+	// Pieces are single segments and few: they can always be chained.
+	if (!has_room && rte_pktmbuf_chain(head, m) == 0)
+		return;
+	memcpy(rte_pktmbuf_append(head, piece->len), rte_pktmbuf_mtod(m, void *), piece->len);
+	rte_pktmbuf_free(m);
+}
+
 static struct rte_mbuf *entry_join(struct worker *w, struct entry *e)
 {
 	struct reassembly *r = w->reassembly;
 	struct rte_mbuf *head = head_close(e->pieces[0].m, e->head_len, e->total);
+	bool has_room = e->total - e->pieces[0].len <= rte_pktmbuf_tailroom(head);
 	unsigned int n = e->n_pieces;
 
-	for (unsigned int i = 1; i < n; i++) {
-		struct rte_mbuf *m = e->pieces[i].m;
-
-		rte_pktmbuf_adj(m, (uint16_t)(m->pkt_len - e->pieces[i].len));
-		if (rte_pktmbuf_chain(head, m) != 0) {
-			// Cannot be: pieces are single segments and few.
-			rte_pktmbuf_free(m);
-		}
-	}
+	for (unsigned int i = 1; i < n; i++)
+		piece_append(head, &e->pieces[i], has_room);
 	r->held -= n;
 	r->held_strange -= e->is_known ? 0 : n;
 	r->n_entries--;
@@ -289,6 +296,14 @@ struct rte_mbuf *reassembly_add(struct worker *w, struct rte_mbuf *m, unsigned i
 	}
 	if (f.offset == 0 && !f.has_more) // RFC 6946: a fragment of its own
 		return head_close(m, f.head_len, f.len);
+	if (w->from_peers != NULL) {
+		uint16_t owner = spread_fragment_worker(pkt_ip6(m), f.id_be);
+
+		if (owner != w->id) {
+			worker_to_peer(w, owner, m);
+			return NULL;
+		}
+	}
 	e = has_room(r, &pkt_ip6(m)->src) ? entry_get(w, pkt_ip6(m), f.id_be) : NULL;
 	if (e == NULL) {
 		worker_drop(w, m, DROP_fragment_no_room);

@@ -23,8 +23,9 @@ struct reassembly *reassembly_new(uint32_t max_buffers);
 void reassembly_free(struct reassembly *r);
 
 // Takes a fragment to us in (moved); at is the offset of its fragment header. Returns: the whole packet
-// when this was its last missing piece (moved to the caller, possibly of several segments, with the
-// fragment header gone), or NULL: held, or dropped and counted.
+// when this was its last missing piece (moved to the caller, with the fragment header gone; of several
+// segments only where it is larger than a buffer and thus than any port's MTU), or NULL: held, handed
+// to the worker where the packet's fragments meet, or dropped and counted.
 struct rte_mbuf *reassembly_add(struct worker *w, struct rte_mbuf *m, unsigned int at);
 
 // Drops what has waited too long. Cheap when nothing waits; call it every turn.

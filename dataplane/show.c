@@ -76,9 +76,11 @@ static int show_workers(const char *cmd, const char *params, struct rte_tel_data
 		rte_tel_data_add_dict_u64(row, "worker", i);
 		rte_tel_data_add_dict_u64(row, "rx", stat_read(&s->rx));
 		rte_tel_data_add_dict_u64(row, "from_main", stat_read(&s->from_main));
+		rte_tel_data_add_dict_u64(row, "from_peers", stat_read(&s->from_peers));
 		rte_tel_data_add_dict_u64(row, "made", stat_read(&s->made));
 		rte_tel_data_add_dict_u64(row, "tx", stat_read(&s->tx));
 		rte_tel_data_add_dict_u64(row, "to_main", stat_read(&s->to_main));
+		rte_tel_data_add_dict_u64(row, "to_peers", stat_read(&s->to_peers));
 		rte_tel_data_add_dict_u64(row, "drops", drops);
 		rte_tel_data_add_dict_u64(row, "absorbed", stat_read(&s->absorbed));
 		rte_tel_data_add_dict_u64(row, "held", stat_read(&s->held));
@@ -87,6 +89,7 @@ static int show_workers(const char *cmd, const char *params, struct rte_tel_data
 		rte_tel_data_add_dict_u64(row, "decapsulated", stat_read(&s->decapsulated));
 		rte_tel_data_add_dict_u64(row, "fragmented", stat_read(&s->fragmented));
 		rte_tel_data_add_dict_u64(row, "reassembled", stat_read(&s->reassembled));
+		rte_tel_data_add_dict_u64(row, "spread_pairs", stat_read(&s->spread_pairs));
 		rte_tel_data_add_dict_u64(row, "icmp_suppressed", stat_read(&s->icmp_suppressed));
 		rte_tel_data_add_dict_u64(row, "rx_bytes", stat_read(&s->rx_bytes));
 		rte_tel_data_add_dict_u64(row, "tx_bytes", stat_read(&s->tx_bytes));

@@ -4,7 +4,8 @@
 // Reverse tunnels end here: the inner source must be bound to exactly this outer source, in a binding
 // of exactly this agent address (RFC 6275 10.4.5; the agent part is ours). ECN as RFC 6040 4.2.
 //
-// Exits: route (inner packets, to be routed as if they had come in on their own), drops
+// Exits: route (inner packets, to be routed as if they had come in on their own), spread (the same, of
+// a tunnel too heavy for one worker, to be routed by another), drops
 // tunnel_bad_inner, tunnel_protocol, tunnel_unbound, tunnel_wrong_source, tunnel_wrong_agent,
 // tunnel_ecn, inner_scope.
 
@@ -127,7 +128,8 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b)
 		reassembly_know(w->reassembly, &out->src);
 	count_up(w, b, m->pkt_len);
 	w->stats.decapsulated++;
-	lane_add(&w->route, m, NULL);
+	if (likely(w->spread.n_heavy == 0) || !spread_away(w, m, out))
+		lane_add(&w->route, m, NULL);
 }
 
 void stage_decap(struct worker *w)
@@ -151,6 +153,12 @@ void stage_decap(struct worker *w)
 		return;
 	source_keys(w, in->pkts, keys, n);
 	bindtab_lookup_bulk(w->bindings, keys, bindings, n);
+	if (w->from_peers != NULL && n >= SPREAD_FULL_BURST) {
+		unsigned int i = spread_voter(w);
+
+		if (check_source(pkt_ip6(in->pkts[i]), bindings[i]) == DROP_MAX)
+			spread_vote(w, pkt_ip6(in->pkts[i]));
+	}
 	for (unsigned int i = 0; i < n; i++)
 		decap_one(w, in->pkts[i], bindings[i]);
 }

@@ -2,8 +2,8 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // What became of every packet. A packet that a worker took in leaves as sent, handed to the main
-// lcore, or dropped for one named reason; so for each worker, whenever it is at rest,
-//   rx + from_main + made = tx + to_main + sum(drops) + absorbed + held.
+// lcore or to another worker, or dropped for one named reason; so for each worker, at rest,
+//   rx + from_main + from_peers + made = tx + to_main + to_peers + sum(drops) + absorbed + held.
 #pragma once
 
 #include <stdint.h>
@@ -41,6 +41,7 @@
 	X(tx_full, "transmit queue full")                                                         \
 	X(main_ring_full, "queue to the main lcore full")                                         \
 	X(again_full, "queue to the next burst full")                                             \
+	X(peer_ring_full, "queue to another worker full")                                         \
 	X(mbuf_empty, "no packet buffer left")
 
 enum drop_reason {
@@ -63,9 +64,11 @@ struct worker_stats {
 	uint64_t fragmented, reassembled; // packets
 	uint64_t tx, tx_bytes; // to ports
 	uint64_t to_main; // host, punted or parked
+	uint64_t to_peers, from_peers; // handed over among workers
 	uint64_t forwarded; // plain forwarding
 	uint64_t encapsulated;
 	uint64_t decapsulated;
+	uint64_t spread_pairs; // tunnels that became too heavy for one worker
 	uint64_t icmp_suppressed; // errors not sent: rate or RFC 4443 2.4 (e)
 	uint64_t bursts;
 	uint64_t sleeps;

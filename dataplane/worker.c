@@ -45,6 +45,38 @@ void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind)
 	}
 }
 
+// Wakes a worker after something was put onto a ring of its own. The fence pairs with that of idle.
+static void wake(struct worker *w)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&w->is_asleep, __ATOMIC_SEQ_CST))
+		eventfd_write(w->wake_fd, 1);
+}
+
+static void peer_flush(struct worker *w, uint16_t peer)
+{
+	struct worker_batch *batch = &w->to_peers[peer];
+	unsigned int taken =
+		rte_ring_mp_enqueue_burst(workers[peer].from_peers, batch->pkts, batch->n, NULL);
+
+	w->stats.to_peers += taken;
+	for (unsigned int i = taken; i < batch->n; i++)
+		worker_drop(w, batch->pkts[i], DROP_peer_ring_full);
+	batch->n = 0;
+	w->peers_waiting &= ~(1ULL << peer);
+	wake(&workers[peer]);
+}
+
+void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m)
+{
+	struct worker_batch *batch = &w->to_peers[peer];
+
+	batch->pkts[batch->n++] = m;
+	w->peers_waiting |= 1ULL << peer;
+	if (unlikely(batch->n == BURST))
+		peer_flush(w, peer);
+}
+
 static void out_flush(struct worker *w, uint8_t port)
 {
 	uint16_t n = w->out[port].n, sent;
@@ -130,6 +162,22 @@ static unsigned int take_main(struct worker *w)
 	return n;
 }
 
+static unsigned int take_peers(struct worker *w)
+{
+	void *pkts[BURST];
+	unsigned int n;
+
+	if (w->from_peers == NULL)
+		return 0;
+	n = rte_ring_sc_dequeue_burst(w->from_peers, pkts, BURST, NULL);
+	for (unsigned int i = 0; i < n; i++)
+		lane_add(&w->route, pkts[i], NULL);
+	w->stats.from_peers += n;
+	if (n > 0)
+		run_stages(w);
+	return n;
+}
+
 static unsigned int take_again(struct worker *w)
 {
 	unsigned int n = RTE_MIN(w->n_again, (uint16_t)BURST);
@@ -144,8 +192,8 @@ static unsigned int take_again(struct worker *w)
 	return n;
 }
 
-// Waits until a port or the main lcore has something. Offline for RCU meanwhile; the fence between
-// is_asleep and the last look at the ring pairs with the one in worker_inject.
+// Waits until a port, the main lcore or another worker has something. Offline for RCU meanwhile; the
+// fence between is_asleep and the last look at the rings pairs with the one in wake.
 static void idle(struct worker *w)
 {
 	struct epoll_event events[4];
@@ -156,7 +204,8 @@ static void idle(struct worker *w)
 			timeout_ms = IDLE_NO_FD_MS;
 	}
 	__atomic_store_n(&w->is_asleep, true, __ATOMIC_SEQ_CST);
-	if (rte_ring_empty(w->from_main) && w->n_again == 0) {
+	if (rte_ring_empty(w->from_main) && w->n_again == 0 &&
+		(w->from_peers == NULL || rte_ring_empty(w->from_peers))) {
 		eventfd_t ignored;
 
 		rcu_offline(w->id);
@@ -180,10 +229,12 @@ int worker_run(void *arg)
 		unsigned int n;
 
 		w->now_tsc = rte_rdtsc();
-		n = take_again(w) + take_ports(w) + take_main(w);
+		n = take_again(w) + take_ports(w) + take_main(w) + take_peers(w);
 		reassembly_poll(w);
 		for (uint8_t port = 0; port < n_ports; port++)
 			out_flush(w, port);
+		while (w->peers_waiting != 0)
+			peer_flush(w, (uint16_t)__builtin_ctzll(w->peers_waiting));
 		__atomic_store_n(&w->stats.held, w->n_again + reassembly_held(w->reassembly),
 			__ATOMIC_RELAXED);
 		rcu_quiescent(w->id);
@@ -206,9 +257,8 @@ unsigned int worker_inject(struct worker *w, struct rte_mbuf **pkts, unsigned in
 
 	for (unsigned int i = taken; i < n; i++)
 		rte_pktmbuf_free(pkts[i]);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (taken > 0 && __atomic_load_n(&w->is_asleep, __ATOMIC_SEQ_CST))
-		eventfd_write(w->wake_fd, 1);
+	if (taken > 0)
+		wake(w);
 	return taken;
 }
 
@@ -238,6 +288,21 @@ static int queues_init(struct worker *w)
 	return 0;
 }
 
+// The way from and to other workers, for one that has such.
+static int peers_init(struct worker *w)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	static_assert(CONFIG_MAX_WORKERS <= 64, "a bit for each worker");
+	if (n_workers == 1)
+		return 0;
+	snprintf(name, sizeof(name), "from_peers%u", w->id);
+	w->from_peers = rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	w->to_peers =
+		rte_zmalloc("to_peers", n_workers * sizeof(w->to_peers[0]), RTE_CACHE_LINE_SIZE);
+	return w->from_peers == NULL || w->to_peers == NULL ? -ENOMEM : 0;
+}
+
 static int worker_init(
 	struct worker *w, uint16_t id, uint8_t site, const struct config_dataplane *config)
 {
@@ -261,7 +326,7 @@ static int worker_init(
 	w->reassembly = reassembly_new(
 		rte_mempool_avail_count(w->pool) / REASSEMBLY_SHARE / config->n_workers);
 	if (w->to_main == NULL || w->from_main == NULL || w->reassembly == NULL ||
-		fragment_ids_init(&w->fragment_ids, site, id) != 0)
+		peers_init(w) != 0 || fragment_ids_init(&w->fragment_ids, site, id) != 0)
 		return -ENOMEM;
 	return queues_init(w);
 }
@@ -278,20 +343,20 @@ int workers_init(const struct config_dataplane *config, uint8_t site, struct bin
 		return -ENOMEM;
 	}
 	n_workers = config->n_workers;
+	error = spread_init();
 	for (uint16_t i = 0; i < n_workers; i++) {
 		workers[i].wake_fd = workers[i].epoll_fd = -1;
 		workers[i].bindings = bindings;
 		workers[i].pool = pool;
 	}
-	for (uint16_t i = 0; i < n_workers; i++) {
+	for (uint16_t i = 0; i < n_workers && error == 0; i++) {
 		error = worker_init(&workers[i], i, site, config);
-		if (error != 0) {
+		if (error != 0)
 			log_err("worker_failed worker=%u error=%d", i, -error);
-			workers_free();
-			return error;
-		}
 	}
-	return 0;
+	if (error != 0)
+		workers_free();
+	return error;
 }
 
 static void ring_free(struct rte_ring *ring)
@@ -312,6 +377,8 @@ void workers_free(void)
 		reassembly_free(w->reassembly);
 		ring_free(w->to_main);
 		ring_free(w->from_main);
+		ring_free(w->from_peers);
+		rte_free(w->to_peers);
 		if (w->wake_fd >= 0)
 			close(w->wake_fd);
 		if (w->epoll_fd >= 0)

@@ -15,6 +15,7 @@
 #include "dataplane/nexthop.h"
 #include "dataplane/pkt.h"
 #include "dataplane/reassembly.h"
+#include "dataplane/spread.h"
 #include "dataplane/stats.h"
 
 enum {
@@ -37,6 +38,12 @@ struct worker_queue {
 	int fd; // readable when packets wait, -1 = none
 };
 
+// Packets for another worker, which go out together at the end of the turn.
+struct worker_batch {
+	uint16_t n;
+	void *pkts[BURST];
+};
+
 struct worker {
 	uint16_t id; // RCU reader id, transmit queue
 	bool can_sleep;
@@ -50,6 +57,7 @@ struct worker {
 	struct reassembly *reassembly;
 	struct fragment_ids fragment_ids;
 	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it
+	struct spread spread;
 
 	// Lanes of the burst under way.
 	struct lane route, local, tunnel, home, forward, tx;
@@ -62,9 +70,12 @@ struct worker {
 
 	struct rte_ring *to_main; // writer: this worker; reader: main lcore
 	struct rte_ring *from_main; // writer: main lcore; reader: this worker
-	int wake_fd; // eventfd, main lcore writes it when is_asleep
+	struct rte_ring *from_peers; // writers: the other workers; reader: this one. NULL: alone
+	struct worker_batch *to_peers; // of each worker
+	uint64_t peers_waiting; // bit i: to_peers[i] is not empty
+	int wake_fd; // eventfd, written when is_asleep
 	int epoll_fd;
-	bool is_asleep; // atomic; this worker writes, main lcore reads
+	bool is_asleep; // atomic; this worker writes, main lcore and other workers read
 	bool is_started; // atomic; thread is set
 	pthread_t thread; // written once by this worker, for the watchdog
 
@@ -118,6 +129,9 @@ static inline void worker_again(struct worker *w, struct rte_mbuf *m)
 
 // Hands a packet to the main lcore as what kind says. Moves m.
 void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind);
+
+// Hands a packet to another worker, which routes it as if it had come in there. Moves m.
+void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m);
 
 // Puts a whole frame into the transmit buffer of a port, which goes out at the end of the turn.
 void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m);

@@ -134,8 +134,9 @@ class Lab:
 
     def unaccounted(self):
         """The workers whose counters do not add up: what came in has left or was dropped."""
-        return [w for w in self.workers() if w["rx"] + w["from_main"] + w["made"] !=
-                w["tx"] + w["to_main"] + w["drops"] + w["absorbed"] + w["held"]]
+        return [w for w in self.workers()
+                if w["rx"] + w["from_main"] + w["from_peers"] + w["made"] !=
+                w["tx"] + w["to_main"] + w["to_peers"] + w["drops"] + w["absorbed"] + w["held"]]
 
     # The end.
 
