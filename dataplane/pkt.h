@@ -26,6 +26,7 @@ enum pkt_flags {
 	PKT_LOCAL_ORIGIN = 0x01, // ours: its hop limit is not decremented
 	PKT_TUNNELLED = 0x02, // decapsulated by us: the outer header is still in front of the data
 	PKT_REASSEMBLED = 0x04,
+	PKT_FROM_HOST = 0x08, // our kernel's, to a home address: it is told of errors too
 };
 
 // In the place of the RSS hash, which nobody reads after receipt: in the buffer's first cache line.

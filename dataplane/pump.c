@@ -143,7 +143,8 @@ static bool host_read(struct rte_mbuf *m)
 		return false;
 	m->data_len = (uint16_t)n;
 	m->pkt_len = (uint32_t)n;
-	*pkt_meta(m) = (struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN };
+	*pkt_meta(m) =
+		(struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN | PKT_FROM_HOST };
 	return true;
 }
 

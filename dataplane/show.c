@@ -87,6 +87,9 @@ static int show_workers(const char *cmd, const char *params, struct rte_tel_data
 		rte_tel_data_add_dict_u64(row, "forwarded", stat_read(&s->forwarded));
 		rte_tel_data_add_dict_u64(row, "encapsulated", stat_read(&s->encapsulated));
 		rte_tel_data_add_dict_u64(row, "decapsulated", stat_read(&s->decapsulated));
+		rte_tel_data_add_dict_u64(row, "home_options", stat_read(&s->home_options));
+		rte_tel_data_add_dict_u64(row, "routed", stat_read(&s->routed));
+		rte_tel_data_add_dict_u64(row, "binding_errors", stat_read(&s->binding_errors));
 		rte_tel_data_add_dict_u64(row, "fragmented", stat_read(&s->fragmented));
 		rte_tel_data_add_dict_u64(row, "reassembled", stat_read(&s->reassembled));
 		rte_tel_data_add_dict_u64(row, "spread_pairs", stat_read(&s->spread_pairs));

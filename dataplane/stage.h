@@ -48,6 +48,31 @@ static inline const struct nexthop *stage_pick(const struct nexthop *nh, uint32_
 	return nexthop_get(nh->members[hash % nh->n_members]);
 }
 
+// True for what a forged tunnel, signalling, or an option for tunnel entries may begin with.
+static inline bool stage_is_odd(uint8_t next_header)
+{
+	const uint64_t odd = 1ULL << PROTO_HOPOPTS | 1ULL << PROTO_IPV4 | 1ULL << PROTO_IPV6 |
+			     1ULL << PROTO_ROUTING | 1ULL << PROTO_FRAGMENT | 1ULL << PROTO_DSTOPTS;
+
+	return next_header < 64 ? odd >> next_header & 1 : next_header == PROTO_MH;
+}
+
+// True when a packet came from outside with a source address of ours. Costs a look-up in the FIB.
+bool stage_is_own_source(struct rte_mbuf *m);
+
+// The correspondent's part of Mobile IPv6, which the kernel below does not know. upper is the offset of
+// what stands behind the extension headers.
+
+// Takes a packet to an address of ours whose headers may have a Home Address option: with a binding to
+// its source the two change places, without one m is dropped. RFC 6275 section 9.3.1.
+// Returns: true when m lives on.
+bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper);
+
+// Puts a type 2 routing header into a packet of ours to a home address if it fits into mtu bytes then;
+// mtu is 0 where no link leads to the care-of address.
+// Returns: false when it has to take the tunnel. RFC 6275 section 9.3.2.
+bool stage_shim_out(struct rte_mbuf *m, const struct ip6 *care_of, uint16_t mtu);
+
 // Sends m on to an adjacency, or to wait for its neighbour. nh is NEXTHOP_ADJACENCY or NEXTHOP_GLEAN.
 void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
 
@@ -55,6 +80,10 @@ void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh
 // burst, unless RFC 4443 2.4 (e) forbids it or the worker's budget is used up.
 void stage_icmp_error(
 	struct worker *w, struct rte_mbuf *m, uint8_t type, uint8_t code, uint32_t param);
+
+// Makes a Binding Error, status 1, about the packet in m (which stays the caller's) with this Home
+// Address option, under the same rules and budget. RFC 6275 section 9.3.3.
+void stage_binding_error(struct worker *w, struct rte_mbuf *m, const struct ip6 *home);
 
 // The address that errors about packets of a port come from. Before start.
 void stage_icmp_source_set(uint8_t port, const struct ip6 *address);

@@ -3,10 +3,11 @@
 //
 // Packets to home addresses go to the care-of address in an IPv6-in-IPv6 tunnel (RFC 6275 10.4.2,
 // RFC 2473). The traffic class with its ECN bits is copied outward (RFC 6040 4.1, normal mode), the
-// outer flow label is a hash of the inner flow (RFC 6438).
+// outer flow label is a hash of the inner flow (RFC 6438). What our own kernel sends them goes there with a
+// type 2 routing header (RFC 6275 9.3.2).
 //
 // Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
-// not_filled, unbound, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit, no_headroom.
+// not_filled, unbound, own_source, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit, no_headroom.
 
 #include "dataplane/stage.h"
 
@@ -38,6 +39,10 @@ static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
 	}
 	if (unlikely(b == NULL)) {
 		stage_refuse(w, m, DROP_unbound, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
+		return false;
+	}
+	if (unlikely(stage_is_odd(pkt_ip6(m)->next_header)) && stage_is_own_source(m)) {
+		worker_drop(w, m, DROP_own_source);
 		return false;
 	}
 	if (unlikely(ip6_is_linklocal(&pkt_ip6(m)->src))) {
@@ -108,6 +113,7 @@ static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct bindin
 	out->payload_len_be = rte_cpu_to_be_16(inner_len);
 	out->dst = b->care_of;
 	meta->n_encaps++;
+	meta->flags &= (uint8_t)~PKT_FROM_HOST;
 	return true;
 }
 
@@ -118,6 +124,13 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 	uint32_t inner_len = m->pkt_len;
 	uint16_t mtu = path_mtu(m, b, nh);
 
+	if (unlikely(pkt_meta(m)->flags & PKT_FROM_HOST) && nh->type != NEXTHOP_HOME &&
+		stage_shim_out(m, &b->care_of, mtu)) {
+		count_down(w, b, inner_len);
+		w->stats.routed++;
+		stage_egress(w, m, nh);
+		return;
+	}
 	if (!admit_on_route(w, m, nh, mtu) || !push_outer(w, m, b, hash))
 		return;
 	count_down(w, b, inner_len);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tx and glean (stage_egress), drops hop_limit, too_big, link_local_source.
+// Exits: tx and glean (stage_egress), drops hop_limit, too_big, link_local_source, own_source.
 
 #include "dataplane/stage.h"
 
@@ -55,6 +55,10 @@ void stage_forward(struct worker *w)
 			if (unlikely(ip6_is_linklocal(&ip->src))) {
 				stage_refuse(w, m, DROP_link_local_source, ICMP6_UNREACH,
 					ICMP6_UNREACH_BEYOND_SCOPE, 0);
+				continue;
+			}
+			if (unlikely(stage_is_odd(ip->next_header)) && stage_is_own_source(m)) {
+				worker_drop(w, m, DROP_own_source);
 				continue;
 			}
 			if (unlikely(ip->hop_limit <= 1)) {

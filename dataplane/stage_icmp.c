@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// ICMPv6 errors that a router sends (RFC 4443). They are packets of our own: held for the next
+// ICMPv6 errors that a router sends (RFC 4443), and Binding Errors. They are packets of our own: held for the next
 // burst and routed like any other, so an error to a mobile goes through its tunnel.
 
 #include "dataplane/stage.h"
@@ -88,6 +88,26 @@ static void fill(struct rte_mbuf *error, struct rte_mbuf *m, const struct ip6 *s
 	memcpy(body, &icmp, sizeof(icmp));
 }
 
+// An empty buffer for an error about m, or NULL when none may be sent.
+static struct rte_mbuf *error_alloc(struct worker *w, struct rte_mbuf *m)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+	// Errors about our own tunnel packets come back to us like those of any router on the way, and
+	// what they mean for the original packet is told to its sender. Our kernel wants to know, too.
+	bool is_own = (meta->flags & (PKT_LOCAL_ORIGIN | PKT_FROM_HOST)) == PKT_LOCAL_ORIGIN &&
+		      meta->n_encaps == 0;
+	struct rte_mbuf *error = NULL;
+
+	if (!is_own && may_answer(m, pkt_ip6(m)) && take_token(w))
+		error = rte_pktmbuf_alloc(w->pool);
+	if (error == NULL) {
+		w->stats.icmp_suppressed++;
+		return NULL;
+	}
+	*pkt_meta(error) = (struct pkt_meta){ .flags = PKT_LOCAL_ORIGIN, .port = meta->port };
+	return error;
+}
+
 void stage_icmp_error(
 	struct worker *w, struct rte_mbuf *m, uint8_t type, uint8_t code, uint32_t param)
 {
@@ -97,22 +117,50 @@ void stage_icmp_error(
 	};
 	struct rte_mbuf *error;
 
-	// Errors about our own tunnel packets come back to us like those of any router on the way, and
-	// what they mean for the original packet is told to its sender.
-	bool is_own = (pkt_meta(m)->flags & PKT_LOCAL_ORIGIN) && pkt_meta(m)->n_encaps == 0;
-
-	if (is_own || ip6_is_any(source) || !may_answer(m, pkt_ip6(m)) || !take_token(w)) {
+	if (ip6_is_any(source)) {
 		w->stats.icmp_suppressed++;
 		return;
 	}
-	error = rte_pktmbuf_alloc(w->pool);
-	if (error == NULL) {
-		w->stats.icmp_suppressed++;
+	error = error_alloc(w, m);
+	if (error == NULL)
 		return;
-	}
-	*pkt_meta(error) =
-		(struct pkt_meta){ .flags = PKT_LOCAL_ORIGIN, .port = pkt_meta(m)->port };
 	fill(error, m, source, icmp);
 	w->stats.made++;
+	worker_again(w, error);
+}
+
+void stage_binding_error(struct worker *w, struct rte_mbuf *m, const struct ip6 *home)
+{
+	// RFC 6275 section 6.1.9, without options.
+	struct {
+		struct ip6_hdr_wire ip;
+		uint8_t payload_proto, header_len, type, reserved;
+		uint16_t cksum_be;
+		uint8_t status, reserved_too;
+		struct ip6 home;
+	} * be;
+	enum { BE_TYPE = 7, BE_LEN = 24, BE_UNKNOWN_BINDING = 1 };
+	struct rte_mbuf *error = error_alloc(w, m);
+
+	static_assert(sizeof(*be) == sizeof(be->ip) + BE_LEN, "Binding Error");
+	if (error == NULL)
+		return;
+	be = (void *)rte_pktmbuf_append(error, sizeof(*be));
+	*be = (typeof(*be)){
+		.ip = { .vtc_flow_be = rte_cpu_to_be_32(6u << 28),
+			.payload_len_be = rte_cpu_to_be_16(BE_LEN),
+			.next_header = PROTO_MH,
+			.hop_limit = ICMP_HOP_LIMIT,
+			.src = pkt_ip6(m)->dst,
+			.dst = pkt_ip6(m)->src },
+		.payload_proto = PROTO_NONE,
+		.header_len = BE_LEN / 8 - 1,
+		.type = BE_TYPE,
+		.status = BE_UNKNOWN_BINDING,
+		.home = *home,
+	};
+	be->cksum_be = cksum_ip6(&be->ip.src, &be->ip.dst, PROTO_MH, &be->payload_proto, BE_LEN);
+	w->stats.made++;
+	w->stats.binding_errors++;
 	worker_again(w, error);
 }

@@ -3,7 +3,7 @@
 //
 // Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header), error to the main lcore (ICMPv6 about
 // our tunnels), host (the kernel's twin), again (reassembled packets), drops tunnel_nested, no_headroom
-// and those of reassembly.
+// and those of reassembly and of the correspondent shim (stage_shim.c).
 
 #include "dataplane/stage.h"
 
@@ -99,6 +99,14 @@ static bool is_tunnel_error(const struct rte_mbuf *m, unsigned int off)
 	       ip6_eq(&quoted->src, &ip->dst);
 }
 
+// True for what the shim leaves alone: signalling and IPsec are processed with or without a binding (RFC
+// 6275 9.3.1), and what is reassembled here comes by again.
+static bool is_exempt(const struct rte_mbuf *m, int proto, unsigned int off)
+{
+	return proto < 0 || proto == PROTO_MH || proto == PROTO_ESP || proto == PROTO_AH ||
+	       (proto == PROTO_FRAGMENT && is_our_fragment(m, off));
+}
+
 void stage_local(struct worker *w)
 {
 	struct lane *in = &w->local;
@@ -110,6 +118,9 @@ void stage_local(struct worker *w)
 		unsigned int off = 0;
 		int proto = stage_upper(m, &off);
 
+		if (unlikely(off > sizeof(struct ip6_hdr_wire) && !is_exempt(m, proto, off) &&
+			     !stage_shim_in(w, m, off)))
+			continue;
 		if (proto == PROTO_IPV6 || proto == PROTO_IPV4) {
 			if (unlikely(pkt_meta(m)->n_decaps >= MAX_DECAPS)) {
 				worker_drop(w, m, DROP_tunnel_nested);

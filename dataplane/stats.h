@@ -32,6 +32,10 @@
 	X(tunnel_wrong_agent, "tunnelled packet not to the binding's agent address")              \
 	X(tunnel_ecn, "congestion experienced on a tunnel packet whose inner is not ECN-capable") \
 	X(inner_scope, "tunnelled packet to a multicast or link-local destination")               \
+	X(home_option_bad, "Home Address option against the rules")                               \
+	X(home_option_unbound, "Home Address option without such a binding, Binding Error sent")  \
+	X(own_source, "tunnel, signalling or options forged with a source address of ours")       \
+	X(encap_option, "Tunnel Encapsulation Limit option allows no further tunnel")             \
 	X(tunnel_nested, "tunnelled to us more than twice")                                       \
 	X(fragment_bad, "fragment whose length or offset is against the rules")                   \
 	X(fragment_overlap, "overlapping, contradicting or too many fragments")                   \
@@ -59,7 +63,7 @@ extern const char *const drop_texts[DROP_MAX];
 struct worker_stats {
 	uint64_t rx, rx_bytes; // from ports
 	uint64_t from_main; // injected by the main lcore
-	uint64_t made; // ICMP errors, fragments
+	uint64_t made; // ICMP and Binding Errors, fragments
 	uint64_t absorbed; // fragmented packets, fragments that became part of a packet
 	uint64_t fragmented, reassembled; // packets
 	uint64_t tx, tx_bytes; // to ports
@@ -69,7 +73,10 @@ struct worker_stats {
 	uint64_t encapsulated;
 	uint64_t decapsulated;
 	uint64_t spread_pairs; // tunnels that became too heavy for one worker
-	uint64_t icmp_suppressed; // errors not sent: rate or RFC 4443 2.4 (e)
+	uint64_t home_options; // Home Address options swapped
+	uint64_t routed; // sent with a type 2 routing header
+	uint64_t binding_errors; // sent
+	uint64_t icmp_suppressed; // errors (Binding Errors too) not sent: rate or RFC 4443 2.4 (e)
 	uint64_t bursts;
 	uint64_t sleeps;
 	uint64_t held; // gauge: in the again lane and in reassembly

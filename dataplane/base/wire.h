@@ -76,6 +76,9 @@ static_assert(sizeof(struct icmp6_hdr_wire) == 8, "ICMPv6 header");
 
 enum {
 	IP6_MIN_MTU = 1280, // RFC 8200 section 5
+	DSTOPT_PAD1 = 0, // RFC 8200 section 4.2
+	DSTOPT_PADN = 1,
+	DSTOPT_ENCAP_LIMIT = 4, // RFC 2473 section 4.1.1
 	DSTOPT_HOME_ADDRESS = 0xc9, // RFC 6275 section 6.3
 	ROUTING_TYPE2 = 2, // RFC 6275 section 6.4
 	MH_LIFETIME_UNIT_S = 4, // RFC 6275 section 6.1.7

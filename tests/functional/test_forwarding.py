@@ -9,7 +9,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
     ICMPv6NDOptDstLLAddr, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, HBHOptUnknown, MIP6OptAltCoA, Raw)
+    IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, HBHOptUnknown, MIP6OptAltCoA, Raw)
 from scapy.layers.l2 import Ether
 
 from harness import mip6, netns
@@ -505,16 +505,17 @@ def test_kernels_ping_each_other_over_the_link(lab):
 
 
 def test_mobile_pings_the_agent_through_the_tunnel(lab, mobile):
+    """What is ours to a mobile goes there with a routing header, RFC 6275 9.3.2"""
     payload = os.urandom(32)
     mark = lab.access.mark()
     lab.access.send(mobile.tunnelled(
         IPv6(src=mobile.home, dst=mobile.agent) / ICMPv6EchoRequest(id=6, data=payload)))
     frame = lab.access.expect(
-        lambda f: payload in f.raw and f.next_header == 41, mark, what="an echo reply")
-    inner = IPv6(frame.ip_bytes[40:])
-    assert frame.dst == mobile.care_of
-    assert (inner.src, inner.dst) == (mobile.agent, mobile.home)
-    assert ICMPv6EchoReply in inner
+        lambda f: payload in f.raw and f.next_header == 43, mark, what="an echo reply")
+    assert (frame.src, frame.dst) == (mobile.agent, mobile.care_of)
+    assert frame.ip_bytes[40:48] == bytes([58, 2, 2, 1, 0, 0, 0, 0])
+    assert frame.ip_bytes[48:64] == mip6.packed(mobile.home)
+    assert frame.ip_bytes[64] == 129
 
 
 def test_nothing_was_forwarded_by_the_kernel(lab, mobile):
@@ -533,3 +534,32 @@ def test_mobile_headers_reach_control_only_for_our_addresses(lab, mobile):
     lab.access.send(payload)
     frame = lab.core.expect(lambda f: f.dst == "2001:db8:30::1", mark)
     assert frame.ip_bytes == payload[:7] + bytes([63]) + payload[8:]
+
+
+# Forged with an address of ours.
+
+@pytest.mark.parametrize("to", ["care-of", "elsewhere", "home"])
+@pytest.mark.parametrize("kind", ["tunnel", "ipv4-tunnel", "fragment", "options", "hop-by-hop",
+                                  "routing", "signalling"])
+def test_what_mobiles_take_only_from_us_is_not_forwarded_for_others(lab, mobile, kind, to):
+    """A tunnel packet that seems to be from the agent would be decapsulated by the mobile."""
+    payload = os.urandom(16)
+    dst = {"care-of": mobile.care_of, "elsewhere": FOREIGN, "home": mobile.home}[to]
+    head = IPv6(src=CORE_BOX if to == "elsewhere" else mobile.agent, dst=dst)
+    packet = {
+        "tunnel": lambda: head / IPv6(src=CORRESPONDENT, dst=mobile.home) / UDP() / Raw(payload),
+        "ipv4-tunnel": lambda: head / IP(src="192.0.2.9", dst="192.0.2.8") / UDP() / Raw(payload),
+        "fragment": lambda: head / IPv6ExtHdrFragment(nh=41, m=1, id=5) / Raw(payload),
+        "options": lambda: head / IPv6ExtHdrDestOpt() / UDP() / Raw(payload),
+        "hop-by-hop": lambda: head / IPv6ExtHdrHopByHop() / UDP() / Raw(payload),
+        "routing": lambda: head / IPv6ExtHdrRouting(type=2, addresses=[mobile.home]) / UDP() /
+        Raw(payload),
+        "signalling": lambda: head / Raw(bytes([59, 2, 7, 0, 0, 0, 1, 0]) + payload),
+    }[kind]()
+    if kind == "signalling":
+        packet[IPv6].nh = 135
+    marks = lab.core.mark(), lab.access.mark()
+    with lab.counting_drops() as drops:
+        lab.core.send(packet)
+        assert_not_forwarded(lab, payload, *marks)
+    assert drops == {"own_source": 1}

@@ -2,7 +2,8 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // Fuzz target: raw frames through the stages of a real worker, over a fixed set of bindings and
-// routes. Input: frames, each behind its 16-bit length. Each frame lies in memory of exactly its size
+// routes. Input: frames, each behind its 16-bit length; with its highest bit the frame's packet is one that our
+// own kernel sends to a home address. Each frame lies in memory of exactly its size
 // (with the headroom of a receive buffer before it), so that a read beyond it is caught.
 //
 // Oracles: every packet is accounted for; what leaves encapsulated goes to the care-of address of
@@ -22,7 +23,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-enum { HOMES = 8, HEADROOM = RTE_PKTMBUF_HEADROOM, FRAMES_MAX = 16 };
+enum { HOMES = 8, OF_HOST = 0x8000, HEADROOM = RTE_PKTMBUF_HEADROOM, FRAMES_MAX = 16 };
 
 // Next hops by number, as the stand-in FIB below answers.
 enum { NH_NONE, NH_LOCAL, NH_HOME, NH_ADJACENCY, NH_GLEAN, NH_DROP, NH_GROUP, NH_MAX };
@@ -236,6 +237,35 @@ static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len)
 	require(is_right);
 }
 
+static bool is_routed(struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
+{
+	return (pkt_meta(m)->flags & PKT_FROM_HOST) && pkt_meta(m)->n_encaps == 0 &&
+	       ip->dst.b[5] != 1; // else it was to none of our homes
+}
+
+// What our kernel sent to a mobile is for that mobile at its care-of address.
+static void check_routed(const struct ip6_hdr_wire *ip, uint32_t len)
+{
+	const uint8_t *routing = (const uint8_t *)(ip + 1);
+	bool is_right = false;
+
+	if (ip->next_header == PROTO_HOPOPTS) {
+		require(len >= sizeof(*ip) + 8 && routing[0] == PROTO_ROUTING);
+		routing += 8 + 8 * routing[1];
+	} else {
+		require(ip->next_header == PROTO_ROUTING);
+	}
+	require(routing + 24 <= (const uint8_t *)ip + len && routing[1] == 2 &&
+		routing[2] == ROUTING_TYPE2 && routing[3] == 1);
+	for (uint8_t i = 1; i <= HOMES; i++) {
+		const struct ip6 home = home_of(i), care_of = care_of_of(i);
+
+		is_right = is_right || (memcmp(routing + 8, &home, sizeof(home)) == 0 &&
+					       ip6_eq(&ip->dst, &care_of));
+	}
+	require(is_right);
+}
+
 static void check_sent(struct rte_mbuf *m)
 {
 	const struct ip6_hdr_wire *ip =
@@ -244,7 +274,9 @@ static void check_sent(struct rte_mbuf *m)
 	require(m->pkt_len >= RTE_ETHER_HDR_LEN + sizeof(*ip) && m->pkt_len <= 1514);
 	require(rte_be_to_cpu_16(ip->payload_len_be) + sizeof(*ip) ==
 		m->pkt_len - RTE_ETHER_HDR_LEN);
-	if (pkt_meta(m)->n_encaps > 0)
+	if (is_routed(m, ip))
+		check_routed(ip, m->pkt_len - RTE_ETHER_HDR_LEN);
+	else if (pkt_meta(m)->n_encaps > 0)
 		check_encapsulated(ip, m->pkt_len - RTE_ETHER_HDR_LEN);
 }
 
@@ -282,27 +314,49 @@ static void drain(void)
 	out_flush(worker, 0);
 }
 
+// Puts the packet of a frame into the pipeline as the main lcore does. Moves m. False: no such packet.
+static bool host_send(struct rte_mbuf *m)
+{
+	const struct ip6_hdr_wire *ip = (void *)rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+
+	if (m->data_len < sizeof(*ip) || ip->vtc_flow_be << 24 >> 28 != 6 ||
+		rte_be_to_cpu_16(ip->payload_len_be) + sizeof(*ip) != m->data_len ||
+		ip->dst.b[5] != 1 || ip6_eq(&ip->dst, &agent_address)) {
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	*pkt_meta(m) = (struct pkt_meta){ .flags = PKT_LOCAL_ORIGIN | PKT_FROM_HOST };
+	lane_add(&worker->route, m, NULL);
+	return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rcursor c = rcursor_make(data, size);
 	struct rte_mbuf *pkts[FRAMES_MAX];
-	unsigned int n = 0;
+	unsigned int n = 0, n_host = 0;
 	uint64_t made;
 
 	memset(&worker->stats, 0, sizeof(worker->stats));
 	worker->now_tsc += rte_get_tsc_hz(); // a full error budget
-	while (n < FRAMES_MAX && rcursor_left(&c) > 2) {
-		uint16_t len = RTE_MIN(rcursor_u16(&c), (uint16_t)2000);
+	while (n + n_host < FRAMES_MAX && rcursor_left(&c) > 2) {
+		uint16_t head = rcursor_u16(&c);
+		uint16_t len = RTE_MIN((uint16_t)(head & ~OF_HOST), (uint16_t)2000);
 
 		len = (uint16_t)RTE_MIN((size_t)len, rcursor_left(&c));
 		if (len < RTE_ETHER_HDR_LEN)
 			break;
-		pkts[n++] = frame_make(rcursor_bytes(&c, len), len);
+		if (head & OF_HOST)
+			n_host += host_send(frame_make(rcursor_bytes(&c, len), len));
+		else
+			pkts[n++] = frame_make(rcursor_bytes(&c, len), len);
 	}
-	if (n == 0)
-		return 0;
-	stage_classify(worker, 0, pkts, n);
+	if (n_host > 0)
+		run_stages(worker);
+	if (n > 0)
+		stage_classify(worker, 0, pkts, n);
 	run_stages(worker);
+	n += n_host;
 	drain();
 	while (take_again(worker) > 0)
 		drain();
