@@ -5,6 +5,7 @@
 import hashlib
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -35,6 +36,17 @@ NETWORKS = [
     network("deprecated", 3, prefix_deprecated=True, prefix_valid_lifetime_s=203),
     network("no-mesg-id", 4, "auth-option", mesg_id_required=False),
 ]
+
+
+def pytest_configure():
+    """Also a run that is told to end takes its namespaces and processes away."""
+    def end(number, frame):
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)
 
 
 @pytest.fixture(scope="session")

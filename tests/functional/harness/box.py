@@ -116,7 +116,11 @@ class Box:
                    "--config", str(self.config_file), "--run-dir", str(self.run_dir),
                    "--state-dir", str(self.state_dir)]
         process = Process(name, command, self.dir / f"{name}.log")
-        process.wait_ready()
+        try:
+            process.wait_ready()
+        except BaseException:
+            process.kill()
+            raise
         return process
 
     def start_dataplane(self):

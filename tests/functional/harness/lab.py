@@ -151,6 +151,13 @@ class Lab:
         return [f"packets unaccounted for: {w}" for w in wrong]
 
     def close(self):
+        """Ends the box and takes everything away. Returns what was wrong, a list of sentences."""
+        try:
+            return self._end()
+        finally:
+            self.namespaces.close()
+
+    def _end(self):
         problems = []
         for wire in self.wires:
             wire.close()
@@ -167,7 +174,6 @@ class Lab:
                     shutil.copytree(self.box.dir, pathlib.Path(keep) / self.box.dir.name,
                                     ignore=shutil.ignore_patterns("run", "*.notify"), dirs_exist_ok=True)
             self.box.remove()
-        self.namespaces.close()
         return problems
 
 
