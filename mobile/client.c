@@ -92,7 +92,7 @@ static void on_tun(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-// One packet out of the tunnel to the host.
+// One packet out of the tunnel, or out of a routing header, to the host.
 static void deliver(
 	struct client *client, struct care_of *care_of, size_t len, uint8_t outer_tclass)
 {
@@ -201,12 +201,21 @@ static void on_signalling(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	for (unsigned int i = 0; i < BURST; i++) {
-		uint8_t packet[MESSAGE_PACKET_MAX];
-		ssize_t n = message_recv(fd, packet, sizeof(packet));
+		ssize_t n = message_recv(fd, packet_buf, sizeof(packet_buf)), n_inner;
+		struct client_path *path = NULL;
+		struct ip6 care_of;
 
 		if (n < 0)
 			break;
-		registrar_receive(client, packet, (size_t)n);
+		n_inner = inner_unroute(packet_buf, (size_t)n, &care_of);
+		if (n_inner >= 0)
+			path = path_of(client, &care_of);
+		if (path != NULL)
+			deliver(client, &path->care_of, (size_t)n_inner, 0);
+		else if (n_inner < 0)
+			registrar_receive(client, packet_buf, (size_t)n);
+		else
+			client->drops.down_left++;
 	}
 	advance(client);
 }

@@ -2,7 +2,7 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // Signalling between the mobile node and its home agent: Binding Updates out, whatever the home agent
-// answers in. The kernel knows no type 2 routing header and would not hand these packets to a socket
+// answers in, and its other packets behind a type 2 routing header. The kernel knows no type 2 routing header and would not hand these packets to a socket
 // of theirs, so they are taken from a packet socket before it looks at them. (It then answers with an
 // ICMPv6 Parameter Problem, which a home agent ignores.)
 #pragma once
@@ -19,7 +19,7 @@
 enum {
 	MESSAGE_KEY_MAX = 64, // bytes
 	MESSAGE_MN_ID_MAX = 200, // characters of an NAI
-	MESSAGE_PACKET_MAX = 1280, // bytes of a packet of signalling
+	MESSAGE_PACKET_MAX = 65535, // bytes of what comes behind a routing header
 };
 
 // What identifies the mobile node to its home agent, and their shared key. RFC 4283, RFC 4285.
@@ -47,7 +47,7 @@ struct message_update {
 ssize_t message_build_update(void *buf, size_t size, const struct message_update *update,
 	const struct message_identity *identity, struct auth *auth);
 
-// Opens a packet socket for what home_agent sends as signalling. Needs CAP_NET_RAW.
+// Opens a packet socket for what home_agent sends as signalling or behind a routing header. Needs CAP_NET_RAW.
 // Returns: a non-blocking descriptor, or negative errno.
 int message_open(const struct ip6 *home_agent);
 

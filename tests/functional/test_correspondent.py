@@ -6,6 +6,7 @@ Errors; and what a mobile says to others through its tunnel. Ids of the conforma
 import errno
 import os
 import socket
+import subprocess
 
 import pytest
 from scapy.layers.inet import TCP, UDP
@@ -15,8 +16,9 @@ from scapy.layers.inet6 import (
     MIP6MH_CoTI, MIP6MH_Generic, MIP6MH_HoT, MIP6MH_HoTI, HBHOptUnknown, Pad1, Raw, fragment6,
     in6_chksum)
 
-from harness import mip6
-from harness.lab import CORE_BOX, CORRESPONDENT
+from harness import mip6, netns
+from harness.box import BUILD
+from harness.lab import ACCESS_BOX, ACCESS_PEER, CORE_BOX, CORRESPONDENT
 from harness.netns import inside
 
 pytestmark = pytest.mark.sanitize
@@ -233,6 +235,31 @@ def test_where_the_option_may_stand(lab, mobile, how):
     mark = lab.access.mark()
     lab.access.send(packet / Raw(upper))
     expect_routed_echo(lab.access, mark, payload, mobile.home, mobile.care_of, mobile.agent)
+
+
+def test_our_mobile_client_and_the_agent_ping_each_other(lab):
+    """unwired-mobile takes what comes behind a routing header; its own goes through the tunnel"""
+    home, access = lab.mobile().home, lab.namespaces.prefix + "access"
+    netns.run("ip", "-n", access, "-6", "route", "add", "2001:db8:1::1", "via", ACCESS_BOX)
+    client = subprocess.Popen(
+        ["ip", "netns", "exec", access, BUILD / "mobile" / "unwired-mobile", "--home", home,
+         "--home-agent", "2001:db8:1::1", "--care-of", ACCESS_PEER, "--tun", "mobile0",
+         "--route", "2001:db8::/32", "--control", lab.box.dir / "mobile.sock"],
+        stderr=open(lab.box.dir / "mobile.log", "wb"))
+    try:
+        lab.box.wait_for(lambda: lab.box.binding(home) is not None, 10, "the registration")
+        before = lab.workers()[0]["routed"]
+        for where, words in ((access, ["-I", home, "2001:db8:1::1"]),
+                             (lab.ha, ["-I", "2001:db8:1::1", home])):
+            for size in (56, 1400, 3000):
+                out = netns.run("ip", "netns", "exec", where, "ping", "-n", "-c", 3, "-i", 0.05,
+                                "-W", 2, "-s", size, *words)
+                assert " 0% packet loss" in out and "DUP" not in out, out
+        assert lab.workers()[0]["routed"] >= before + 18
+    finally:
+        client.terminate()
+        assert client.wait(10) == 0
+        netns.run("ip", "-n", access, "-6", "route", "del", "2001:db8:1::1", "via", ACCESS_BOX)
 
 
 # Without one.

@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct inner inner;
+	struct ip6 care_of;
+	ssize_t len;
 	uint8_t *packet;
 
 	if (size < 1)
@@ -27,6 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		(void)inner_merge_ecn(packet, &inner, data[0]);
 	}
+	len = inner_unroute(packet, size - 1, &care_of);
+	if (len >= 0 && (inner_parse(packet, (size_t)len, &inner) != 0 || inner.len != (size_t)len))
+		abort();
 	free(packet);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "dataplane/base/wire.h"
 #include "tests/unit/base/suite.h"
 
 // An IPv6 packet with 4 bytes of payload and traffic class 0xbN, N = 8 | ecn.
@@ -67,11 +68,60 @@ static void test_ecn(void)
 	}
 }
 
+// A packet to 30:: (first byte) with 4 bytes behind a type 2 routing header to 40::.
+static void routed_make(uint8_t packet[static 68])
+{
+	static const uint8_t routing[] = { PROTO_UDP, 2, ROUTING_TYPE2, 1, [8] = 0x40, [23] = 0 };
+
+	packet_make(packet, 1);
+	packet[5] = sizeof(routing) + 4;
+	packet[6] = PROTO_ROUTING;
+	memcpy(packet + 40, routing, sizeof(routing));
+	memcpy(packet + 64, "data", 4);
+}
+
+static void test_unroute(void)
+{
+	static const struct {
+		uint8_t at, value;
+	} others[] = {
+		{ 6, PROTO_UDP },
+		{ 40, PROTO_MH },
+		{ 41, 4 },
+		{ 42, 0 },
+		{ 43, 0 },
+		{ 5, 23 },
+	};
+	uint8_t packet[68], before[68];
+	struct ip6 care_of;
+
+	routed_make(packet);
+	CU_ASSERT_EQUAL(inner_unroute(packet, sizeof(packet), &care_of), 44);
+	CU_ASSERT_EQUAL(care_of.b[0], 0x30);
+	CU_ASSERT_EQUAL(packet[1], 0x90);
+	CU_ASSERT_EQUAL(packet[5], 4);
+	CU_ASSERT_EQUAL(packet[6], PROTO_UDP);
+	CU_ASSERT_EQUAL(packet[8], 0x20);
+	CU_ASSERT_EQUAL(packet[24], 0x40);
+	CU_ASSERT_EQUAL(memcmp(packet + 40, "data", 4), 0);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		routed_make(packet);
+		packet[others[i].at] = others[i].value;
+		memcpy(before, packet, sizeof(packet));
+		CU_ASSERT_EQUAL(inner_unroute(packet, sizeof(packet), &care_of), -ENOENT);
+		CU_ASSERT_EQUAL(memcmp(before, packet, sizeof(packet)), 0);
+	}
+	routed_make(packet);
+	for (size_t len = 0; len < sizeof(packet); len++)
+		CU_ASSERT_EQUAL(inner_unroute(packet, len, &care_of), -ENOENT);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "parse", test_parse },
 		{ "ecn", test_ecn },
+		{ "unroute", test_unroute },
 		CU_TEST_INFO_NULL,
 	};
 
