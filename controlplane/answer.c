@@ -64,6 +64,15 @@ static int add_options(struct control *control, struct mh_build *b, const uint8_
 		mh_bu_home(chain), mh, (size_t)(authenticator - mh), authenticator);
 }
 
+// A refusal that a copy of an old Update draws as well: the authenticator does not cover the IPv6 source
+// that the answer goes to.
+static bool is_of_replay(const struct decide_verdict *verdict)
+{
+	return verdict->ba.status == MH_STATUS_SEQUENCE ||
+	       verdict->ba.status == MH_STATUS_ID_MISMATCH ||
+	       verdict->ba.status == MH_STATUS_MESG_ID_REQUIRED;
+}
+
 void answer_ba(struct control *control, const struct ip6chain *chain, const struct mh *bu,
 	const struct authorise *who, const struct decide_verdict *verdict)
 {
@@ -77,7 +86,7 @@ void answer_ba(struct control *control, const struct ip6chain *chain, const stru
 	struct mh_build b;
 	int error;
 
-	if (verdict->kind == DECIDE_REFUSE && who->auth != AUTH_OK &&
+	if (verdict->kind == DECIDE_REFUSE && (who->auth != AUTH_OK || is_of_replay(verdict)) &&
 		!may_send(control, &verdict->ba_dst))
 		return;
 	mh_build_start(&b, packet + head_len, sizeof(packet) - head_len, &message);

@@ -92,19 +92,25 @@ void authorise_bu(const struct control *control, const struct ip6chain *chain, c
 	const struct ip6 *home = mh_bu_home(chain);
 	struct subscriber subscriber;
 
+	const struct config_network *network = NULL;
+
 	*out = (struct authorise){ 0 };
 	out->agent = networks_find_agent(&control->networks, &chain->dst);
-	if (out->agent != NETWORKS_NO_AGENT)
+	if (out->agent != NETWORKS_NO_AGENT) {
 		out->domain = control->networks.agents[out->agent].domain;
+		network = control->networks.agents[out->agent].network;
+	}
 	out->home_prefix = networks_find_prefix(&control->networks, out->domain, home);
 	if (bu->opt.has_mn_id)
 		take_mn_id(&bu->opt.mn_id, out);
-	if (out->home_prefix == 0)
+	if (out->home_prefix != 0)
+		network = out->network = control->networks.prefixes[out->home_prefix].network;
+	if (network == NULL)
 		return;
-	out->network = control->networks.prefixes[out->home_prefix].network;
 	out->has_policy = find_subscriber(control, home, out, &subscriber);
 	if (out->has_policy) {
 		out->is_stranger = !may_have_home(control, &subscriber, home);
+		out->is_listed = subscriber.n_homes > 0 && !out->is_stranger;
 		out->policy.is_allowed = subscriber.is_allowed && !out->is_stranger;
 		out->policy.max_lifetime_s = subscriber.max_lifetime_s;
 		if (subscriber.mn_id_len > 0) {
@@ -112,6 +118,7 @@ void authorise_bu(const struct control *control, const struct ip6chain *chain, c
 			memcpy(out->mn_id, subscriber.mn_id, subscriber.mn_id_len);
 		}
 	}
-	if (out->network->auth == CONFIG_AUTH_OPTION)
+	// Who asks for a home address that is not ours is told so only after the same proof.
+	if (network->auth == CONFIG_AUTH_OPTION)
 		out->auth = verify(control, chain, bu, out->has_policy ? &subscriber : NULL, out);
 }

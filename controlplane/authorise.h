@@ -15,6 +15,7 @@ struct authorise {
 	const struct config_network *network; // of the home prefix; borrowed, NULL without
 	enum auth_result auth;
 	bool has_policy;
+	bool is_listed; // the home address is listed for this subscriber
 	bool is_stranger; // authenticated, but the home address is not theirs: no binding of theirs
 	bool has_key;
 	struct decide_policy policy; // with has_policy

@@ -127,7 +127,8 @@ static void parse(struct chain *chain)
 			stats->chain_drops[item->ip.why]++;
 		if (verdict == IP6CHAIN_PARAM_PROBLEM)
 			param_problem(item, item->ip.icmp_code, item->ip.pointer);
-		else if (verdict == IP6CHAIN_OK && item->punt->tunnelled)
+		else if (verdict == IP6CHAIN_OK && item->punt->tunnelled &&
+			 ip6_eq(mh_bu_home(&item->ip), &item->ip.src))
 			stats->drops[STATS_DROP_TUNNELLED]++;
 		else if (verdict == IP6CHAIN_OK && item->ip.proto != PROTO_MH)
 			stats->drops[STATS_DROP_NOT_MH]++;
@@ -272,13 +273,14 @@ static struct decide_network network_of(const struct config_network *network)
 	};
 }
 
-// The subscriber's policy, with what only a look at the binding tells: a live one belongs to the
-// mobile node that authenticated itself for it.
+// The subscriber's policy, with what only a look at the binding tells: where no list says whose the
+// home address is, a live binding belongs to the mobile node that authenticated itself for it.
 static const struct decide_policy *policy_of(struct item *item, const struct bce *old)
 {
 	struct authorise *who = &item->who;
 
-	if (who->auth == AUTH_OK && old != NULL && old->state == BCE_LIVE && old->mn_id_len > 0 &&
+	if (who->auth == AUTH_OK && !who->is_listed && old != NULL && old->state == BCE_LIVE &&
+		old->mn_id_len > 0 &&
 		(old->mn_id_len != who->mn_id_len ||
 			memcmp(old->mn_id, who->mn_id, old->mn_id_len) != 0))
 		who->is_stranger = true;
@@ -318,7 +320,7 @@ static void make_next(struct chain *chain, struct item *item, const struct bce *
 		next->mn_id_len = item->who.mn_id_len;
 		memcpy(next->mn_id, item->who.mn_id, sizeof(next->mn_id));
 	}
-	item->has_news = old == NULL || old->state != next->state ||
+	item->has_news = v->kind == DECIDE_REGISTER || old == NULL || old->state != next->state ||
 			 memcmp(&old->care_of, &next->care_of, sizeof(next->care_of)) != 0;
 	if (item->has_news && is_alive)
 		next->generation = bcache_new_generation(control->bcache);
@@ -331,6 +333,7 @@ static void refuse(struct item *item, enum mh_status status)
 	item->verdict.kind = DECIDE_REFUSE;
 	item->verdict.ba.status = (uint8_t)status;
 	item->verdict.ba.lifetime_4s = 0;
+	item->verdict.ba.sequence = item->mh.msg.bu.sequence;
 	item->has_change = false;
 }
 

@@ -17,8 +17,8 @@ void chain_free(struct chain *chain);
 // The link's punt handler: takes a batch of at most LINK_PUNT_BATCH through the chain and flushes
 // the link. chain: a struct chain; punts are borrowed until it returns.
 //
-// Signalling that came inside a reverse tunnel is dropped: RFC 6275 lets a mobile node send Binding
-// Updates to its home agent from the care-of address with the Home Address option, or from home, and
-// never through the tunnel that the Update itself sets up (sections 11.7.1, 11.5.5). What comes so is
-// an Update whose care-of address would be the home address, sent by whoever holds the tunnel.
+// An Update that comes inside the reverse tunnel of its own home address is dropped: RFC 6275 sections
+// 11.7.1 and 11.5.5 have a mobile node send it from the care-of address, and what comes so would make
+// the home address its own care-of address. A mobile behind another mobile has that one's home
+// address as care-of address and sends through that one's tunnel.
 void chain_punts(void *chain, const struct api_punt *const punts[], unsigned int n);

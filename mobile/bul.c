@@ -101,6 +101,14 @@ static const struct bul_sent *sent_find(const struct bul *bul, uint16_t sequence
 	return NULL;
 }
 
+static enum bul_verdict deregistered(struct bul *bul)
+{
+	bul->is_outstanding = false;
+	bul->is_bound = false;
+	bul->next_ns = BUL_NEVER_NS;
+	return BUL_DEREGISTERED;
+}
+
 // Notes an accepted binding: its lifetime counts from the transmission that asked for it.
 static enum bul_verdict accept(struct bul *bul, const struct bul_answer *answer,
 	const struct bul_sent *sent, uint64_t now_ns)
@@ -111,12 +119,8 @@ static enum bul_verdict accept(struct bul *bul, const struct bul_answer *answer,
 	bul->n_acknowledged++;
 	bul->rtt_ns = now_ns - bul->started_ns;
 	bul->lifetime_s = answer->lifetime_s;
-	if (bul->asked_lifetime_s == 0) {
-		bul->is_outstanding = false;
-		bul->is_bound = false;
-		bul->next_ns = BUL_NEVER_NS;
-		return BUL_DEREGISTERED;
-	}
+	if (bul->asked_lifetime_s == 0)
+		return deregistered(bul);
 	bul->bound_care_of = bul->care_of;
 	bul->bound_until_ns = sent->at_ns + lifetime_ns;
 	bul->is_bound = now_ns < bul->bound_until_ns;
@@ -151,6 +155,9 @@ enum bul_verdict bul_answer(struct bul *bul, const struct bul_answer *answer, ui
 		return BUL_IGNORED_MESG_ID;
 	if (answer->status < MH_STATUS_UNSPECIFIED)
 		return accept(bul, answer, sent, now_ns);
+	// The answer to an earlier transmission was lost: there is no binding any more.
+	if (answer->status == MH_STATUS_NOT_AGENT && bul->asked_lifetime_s == 0)
+		return deregistered(bul);
 	bul->n_refused++;
 	if (answer->status == MH_STATUS_UNSPECIFIED || answer->status == MH_STATUS_RESOURCES)
 		return BUL_RETRY;

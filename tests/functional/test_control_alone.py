@@ -330,8 +330,9 @@ def update(n=1, seq=1, care_of="2001:db8:aa::1", agent=AGENT, **how):
 def alice(seq=1, mesg_id=True, key=KEY, spi=1000, home="2001:db8:2::a", **how):
     if mesg_id is True:
         mesg_id = mip6.ntp_now()
+    how.setdefault("mn_id", b"alice@example.net")
     return mip6.authenticated_update(home, how.pop("care_of", "2001:db8:aa::1"), OTHER_AGENT, seq,
-                                     spi, key, mn_id=b"alice@example.net", mesg_id=mesg_id, **how)
+                                     spi, key, mesg_id=mesg_id, **how)
 
 
 def test_fill_begins_and_ends_and_names_the_networks(running):
@@ -415,9 +416,33 @@ def test_refusals(running, packet, status):
     assert running.show("status")["bindings"] == 0
 
 
-def test_signalling_inside_a_tunnel_is_dropped(running):
-    running.dataplane.silent(update(), tunnelled=1)
+def test_signalling_inside_its_own_tunnel_is_dropped(running):
+    own = mip6.binding_update("2001:db8:1::1:0", "2001:db8:1::1:0", AGENT, 1, hao=False)
+    running.dataplane.silent(own, tunnelled=1)
     assert running.show("status")["drops"] == {"tunnelled": 1, "mh_unknown_type": 1}
+
+
+def test_a_mobile_behind_a_mobile_registers_through_its_tunnel(running):
+    dataplane = running.dataplane
+    assert dataplane.update(update(n=1)).status == 0
+    dataplane.receive()
+    dataplane.records.clear()
+    dataplane.punt(update(n=2, care_of="2001:db8:1::1:0"), tunnelled=1)
+    packet = dataplane.wait(dataplane.packets)[0]
+    assert answer_of(packet).status == 0
+    assert IPv6(packet).dst == "2001:db8:1::1:0"
+    assert dataplane.kinds(BINDING_SET)[0].care_of == "2001:db8:1::1:0"
+
+
+def test_registration_over_an_expired_binding_is_a_new_one(running):
+    dataplane = running.dataplane
+    assert dataplane.update(update(seq=1, lifetime_s=4)).status == 0
+    old = dataplane.kinds(BINDING_SET)[0]
+    time.sleep(4.02)  # over, and as a rule not yet swept
+    dataplane.records.clear()
+    assert dataplane.update(update(seq=2)).status == 0
+    new = [r for r in dataplane.kinds(BINDING_SET) if r.generation != old.generation]
+    assert new and new[-1].generation != 0
 
 
 def test_malformed_headers_get_parameter_problems(running):
@@ -455,6 +480,33 @@ def test_authentication(running):
     dataplane.silent(alice(seq=2, spi=4711))
     binding = running.show("show", "binding", "alice@example.net")
     assert (binding["home_address"], binding["sequence"]) == ("2001:db8:2::a", 1)
+
+
+def test_the_owner_of_a_listed_address_may_change_its_name(alone):
+    alone.write_subscribers([{"home_addresses": ["2001:db8:2::a"], "keys": SUBSCRIBERS[0]["keys"]}])
+    alone.start()
+    dataplane = alone.play()
+    assert dataplane.update(alice(seq=1, mn_id=b"old@example.net")).status == 0
+    assert dataplane.update(alice(seq=2, mn_id=b"new@example.net")).status == 0
+    assert dataplane.update(alice(seq=3, mn_id=None, lifetime_s=0)).status == 0
+
+
+def test_a_home_address_that_is_not_ours_takes_the_same_proof(running):
+    dataplane = running.dataplane
+    dataplane.silent(mip6.binding_update("2001:db8:9::1", "2001:db8:aa::1", OTHER_AGENT, 1))
+    assert dataplane.update(alice(home="2001:db8:9::1")).status == 132
+
+
+def test_replays_are_answered_within_a_budget(running):
+    dataplane = running.dataplane
+    update = alice()
+    assert dataplane.update(update).status == 0
+    dataplane.punt(*[update] * 150)
+    dataplane.punt(*[update] * 150)
+    running.wait_status("punts", (301,))
+    status = running.show("status")
+    assert status["answers"]["144"] + status["drops"]["answer_limited"] == 300
+    assert status["drops"]["answer_limited"] > 100
 
 
 def test_a_subscriber_cannot_touch_the_home_address_of_another(running):
