@@ -15,6 +15,30 @@
 
 enum { FILE_MAX = 16 * 1024 * 1024 }; // bytes of a configuration file
 
+static bool has_domain(const struct config_dataplane *dataplane, uint32_t domain)
+{
+	for (unsigned int i = 0; i < dataplane->n_domains; i++) {
+		if (dataplane->domains[i] == domain)
+			return true;
+	}
+	return false;
+}
+
+// Collects the domains of the VLANs; those beyond CONFIG_MAX_DOMAINS are left to check_config.
+static void derive_domains(struct config_dataplane *dataplane)
+{
+	dataplane->n_domains = 1; // domain 0
+	for (unsigned int p = 0; p < dataplane->n_ports; p++) {
+		for (unsigned int v = 0; v < dataplane->ports[p].n_vlans; v++) {
+			uint32_t domain = dataplane->ports[p].vlans[v].domain;
+
+			if (!has_domain(dataplane, domain) &&
+				dataplane->n_domains < CONFIG_MAX_DOMAINS)
+				dataplane->domains[dataplane->n_domains++] = domain;
+		}
+	}
+}
+
 // Defaults that depend on the machine or on other keys.
 static void derive(struct config *config)
 {
@@ -35,6 +59,7 @@ static void derive(struct config *config)
 		if (json_object_get(item, "mesg_id_required") == NULL)
 			network->mesg_id_required = network->auth == CONFIG_AUTH_OPTION;
 	}
+	derive_domains(dataplane);
 	if (dataplane->orphan_hold_s == 0)
 		dataplane->orphan_hold_s = longest_s > 0 ? longest_s : 420;
 }

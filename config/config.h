@@ -16,6 +16,9 @@ enum {
 	CONFIG_NODE_ID_MAX = 255,
 	CONFIG_MAX_PORTS = 16,
 	CONFIG_MAX_PORT_ADDRESSES = 16,
+	CONFIG_MAX_VLANS = 32, // of one port
+	CONFIG_MAX_LINKS = 64, // ports and VLANs together
+	CONFIG_MAX_DOMAINS = 16, // with domain 0
 	CONFIG_MAX_WORKERS = 64,
 	CONFIG_MAX_NETWORKS = 256,
 	CONFIG_MAX_PREFIXES = 16, // of one home network
@@ -29,6 +32,13 @@ enum config_hugepages { CONFIG_HUGEPAGES_AUTO, CONFIG_HUGEPAGES_ON, CONFIG_HUGEP
 enum config_auth { CONFIG_AUTH_NONE = 1, CONFIG_AUTH_OPTION }; // no default
 enum config_durability { CONFIG_DURABILITY_SYNC, CONFIG_DURABILITY_RELAXED };
 
+struct config_vlan {
+	uint16_t id; // 1..4094
+	uint32_t domain;
+	uint8_t n_addresses;
+	struct ip6_prefix addresses[CONFIG_MAX_PORT_ADDRESSES]; // as a port's
+};
+
 struct config_port {
 	char name[CONFIG_PORT_NAME_MAX + 1];
 	char *device; // PCI address or vdev string; owned
@@ -37,6 +47,8 @@ struct config_port {
 	uint8_t n_addresses;
 	struct ip6_prefix
 		addresses[CONFIG_MAX_PORT_ADDRESSES]; // with host bits; v4-mapped for IPv4
+	uint8_t n_vlans;
+	struct config_vlan vlans[CONFIG_MAX_VLANS];
 };
 
 struct config_dataplane {
@@ -51,6 +63,8 @@ struct config_dataplane {
 	uint32_t orphan_hold_s; // forwarding without control; default the longest max_lifetime_s
 	uint16_t n_ports;
 	struct config_port ports[CONFIG_MAX_PORTS];
+	uint8_t n_domains; // reckoned: the domains of the VLANs, 0 always first
+	uint32_t domains[CONFIG_MAX_DOMAINS];
 };
 
 struct config_network {

@@ -47,9 +47,9 @@ struct key {
 	enum key_type type;
 	enum key_apply apply;
 	bool is_required;
-	uint16_t offset;
-	uint16_t size; // of the field, or of one element of a list
-	uint16_t count_offset; // of the number of elements of a list
+	uint32_t offset;
+	uint32_t size; // of the field, or of one element of a list
+	uint32_t count_offset; // of the number of elements of a list
 	uint16_t count_size;
 	uint32_t min, max; // value, characters or elements
 	uint32_t multiple; // the value is a multiple of it; 0 = any

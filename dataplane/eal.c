@@ -40,7 +40,7 @@ uint32_t eal_memory_mb(const struct config_dataplane *config)
 
 	if (config->memory_mb != 0)
 		return config->memory_mb;
-	bytes += fib6_memory(config->max_routes);
+	bytes += fib_memory(config->n_domains, config->max_routes);
 	bytes += port_pool_memory(config);
 	return (uint32_t)(bytes >> 20) + MEMORY_SLACK_MB;
 }

@@ -4,6 +4,7 @@
 #include "dataplane/fib.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,166 +19,244 @@ enum {
 	TBL24_BYTES = 64 * 1024 * 1024,
 	TBL8_BYTES = 1024,
 	RULE_BYTES = 192, // hash slot with its key store
-	TBL8_PER_ROUTE = 4, // a random /48 takes 3, a /64 behind it few more, a /128 up to 13
 	TBL8_MIN = 4096,
-	TBL8_MAX = 1 << 20,
+	// IPv6: a random /48 takes 3, a /64 behind it few more, a /128 up to 13.
+	TBL8_PER_ROUTE6 = 4,
+	TBL8_MAX6 = 1 << 20,
+	// IPv4: one for each /24 with longer prefixes inside, of which full tables have few.
+	TBL8_MAX4 = 1 << 16,
 	OWN_ROUTES = 2048, // home prefixes and what is always there
+	V4MAPPED_BITS = 96,
 };
 
 // Everything that one look-up needs, so that it is swapped in one piece.
-struct fib {
+struct side {
 	struct rte_lpm6 *lpm;
-	uint32_t default_nexthop; // ::/0, which the library does not take
+	uint32_t default_nexthop; // the default route, which the library does not take
 };
 
-// A change that is in the shadow already and must still be made to the other table.
+// A change that is in the shadow already and must still be made to the other side.
 struct change {
-	struct ip6_prefix prefix;
+	struct ip6_prefix prefix; // as the library takes it
 	uint32_t nexthop;
 	bool is_del;
 };
 
-static struct fib fibs[2];
-static struct fib *active; // published; workers read it with rcu_load
-static struct change *journal;
-static size_t n_journal;
-static size_t journal_room;
+// The table of one domain and family.
+struct fib {
+	struct side sides[2];
+	struct side *active; // published; workers read it with rcu_load
+	struct change *journal;
+	size_t n_journal;
+	size_t journal_room;
+};
+
+static struct fib fibs[CONFIG_MAX_DOMAINS][FIB_FAMILIES];
 
 static uint32_t rules(uint32_t max_routes)
 {
 	return max_routes + OWN_ROUTES;
 }
 
-static uint32_t tbl8s(uint32_t max_routes)
+static uint32_t tbl8s(enum fib_family family, uint32_t max_routes)
 {
-	uint64_t n = (uint64_t)rules(max_routes) * TBL8_PER_ROUTE + TBL8_MIN;
+	uint64_t n = rules(max_routes);
 
-	return n > TBL8_MAX ? TBL8_MAX : (uint32_t)n;
+	if (family == FIB_IP4)
+		return n > TBL8_MAX4 ? TBL8_MAX4 : (uint32_t)n;
+	n = n * TBL8_PER_ROUTE6 + TBL8_MIN;
+	return n > TBL8_MAX6 ? TBL8_MAX6 : (uint32_t)n;
 }
 
-uint64_t fib6_memory(uint32_t max_routes)
+static uint64_t side_memory(enum fib_family family, uint32_t max_routes)
 {
-	return 2 * (TBL24_BYTES + (uint64_t)tbl8s(max_routes) * (TBL8_BYTES + 16) +
-			   (uint64_t)rules(max_routes) * RULE_BYTES);
+	return TBL24_BYTES + (uint64_t)tbl8s(family, max_routes) * (TBL8_BYTES + 16) +
+	       (uint64_t)rules(max_routes) * RULE_BYTES;
 }
 
-int fib6_init(uint32_t max_routes)
+uint64_t fib_memory(uint8_t n_domains, uint32_t max_routes)
 {
-	static const char *const names[2] = { "fib6_a", "fib6_b" };
+	return (uint64_t)n_domains * 2 *
+	       (side_memory(FIB_IP6, max_routes) + side_memory(FIB_IP4, max_routes));
+}
+
+static int make(struct fib *fib, uint8_t domain, enum fib_family family, uint32_t max_routes)
+{
 	struct rte_lpm6_config config = {
 		.max_rules = rules(max_routes),
-		.number_tbl8s = tbl8s(max_routes),
+		.number_tbl8s = tbl8s(family, max_routes),
 	};
+	char name[24];
 
 	for (unsigned int i = 0; i < 2; i++) {
-		fibs[i].default_nexthop = 0;
-		fibs[i].lpm = rte_lpm6_create(names[i], SOCKET_ID_ANY, &config);
-		if (fibs[i].lpm == NULL) {
-			log_err("fib_no_memory key=dataplane.max_routes max_routes=%u need_mb=%llu",
-				max_routes, (unsigned long long)(fib6_memory(max_routes) >> 20));
-			fib6_free();
+		snprintf(name, sizeof(name), "fib%c_%u%c", family == FIB_IP4 ? '4' : '6', domain,
+			'a' + (char)i);
+		fib->sides[i].default_nexthop = 0;
+		fib->sides[i].lpm = rte_lpm6_create(name, SOCKET_ID_ANY, &config);
+		if (fib->sides[i].lpm == NULL)
 			return -ENOMEM;
-		}
 	}
-	rcu_publish(&active, &fibs[0]);
+	rcu_publish(&fib->active, &fib->sides[0]);
 	return 0;
 }
 
-void fib6_free(void)
+int fib_init(uint8_t n_domains, uint32_t max_routes)
 {
-	for (unsigned int i = 0; i < 2; i++) {
-		rte_lpm6_free(fibs[i].lpm);
-		fibs[i].lpm = NULL;
+	int error = 0;
+
+	for (unsigned int i = 0; i < n_domains * FIB_FAMILIES && error == 0; i++) {
+		uint8_t domain = (uint8_t)(i / FIB_FAMILIES);
+		enum fib_family family = i % FIB_FAMILIES;
+
+		error = make(&fibs[domain][family], domain, family, max_routes);
 	}
-	free(journal);
-	journal = NULL;
-	n_journal = journal_room = 0;
-	active = NULL;
+	if (error != 0) {
+		log_err("fib_no_memory key=dataplane.max_routes max_routes=%u domains=%u "
+			"need_mb=%llu",
+			max_routes, n_domains,
+			(unsigned long long)(fib_memory(n_domains, max_routes) >> 20));
+		fib_free();
+	}
+	return error;
 }
 
-void fib6_lookup_bulk(const struct ip6 *dst, uint32_t *out, unsigned int n)
+void fib_free(void)
 {
-	const struct fib *fib = rcu_load(&active);
-	uint8_t keys[BULK][16];
+	for (unsigned int i = 0; i < CONFIG_MAX_DOMAINS * FIB_FAMILIES; i++) {
+		struct fib *fib = &fibs[i / FIB_FAMILIES][i % FIB_FAMILIES];
+
+		rte_lpm6_free(fib->sides[0].lpm);
+		rte_lpm6_free(fib->sides[1].lpm);
+		free(fib->journal);
+		*fib = (struct fib){ 0 };
+	}
+}
+
+// The library wants writable keys and hands back -1 for a miss.
+static void look_up(const struct fib *fib, uint8_t keys[][16], uint32_t *out, unsigned int n)
+{
+	const struct side *side = rcu_load(&fib->active);
 	int32_t found[BULK];
 
-	// The library wants writable keys and hands back -1 for a miss.
-	memcpy(keys, dst, n * sizeof(keys[0]));
-	rte_lpm6_lookup_bulk_func(fib->lpm, keys, found, n);
+	rte_lpm6_lookup_bulk_func(side->lpm, keys, found, n);
 	for (unsigned int i = 0; i < n; i++)
-		out[i] = found[i] < 0 ? fib->default_nexthop : (uint32_t)found[i];
+		out[i] = found[i] < 0 ? side->default_nexthop : (uint32_t)found[i];
 }
 
-static struct fib *shadow(void)
+void fib6_lookup_bulk(uint8_t domain, const struct ip6 *dst, uint32_t *out, unsigned int n)
 {
-	return active == &fibs[0] ? &fibs[1] : &fibs[0];
+	uint8_t keys[BULK][16];
+
+	memcpy(keys, dst, n * sizeof(keys[0]));
+	look_up(&fibs[domain][FIB_IP6], keys, out, n);
 }
 
-// Makes one change to one table. Returns: 0, -ENOSPC, -ENOENT.
-static int apply(struct fib *fib, const struct change *change)
+void fib4_lookup_bulk(uint8_t domain, const uint32_t *dst_be, uint32_t *out, unsigned int n)
+{
+	uint8_t keys[BULK][16];
+
+	for (unsigned int i = 0; i < n; i++) // no prefix reaches beyond these bytes
+		memcpy(keys[i], &dst_be[i], sizeof(dst_be[i]));
+	look_up(&fibs[domain][FIB_IP4], keys, out, n);
+}
+
+static struct side *shadow(struct fib *fib)
+{
+	return fib->active == &fib->sides[0] ? &fib->sides[1] : &fib->sides[0];
+}
+
+// Makes one change to one side. Returns: 0, -ENOSPC, -ENOENT.
+static int apply(struct side *side, const struct change *change)
 {
 	const struct ip6_prefix *p = &change->prefix;
 	uint32_t old;
 
 	if (p->len == 0) {
-		fib->default_nexthop = change->is_del ? 0 : change->nexthop;
+		side->default_nexthop = change->is_del ? 0 : change->nexthop;
 		return 0;
 	}
 	if (!change->is_del)
-		return rte_lpm6_add(fib->lpm, p->addr.b, p->len, change->nexthop) == 0 ? 0
-										       : -ENOSPC;
-	if (rte_lpm6_is_rule_present(fib->lpm, p->addr.b, p->len, &old) != 1)
+		return rte_lpm6_add(side->lpm, p->addr.b, p->len, change->nexthop) == 0 ? 0
+											: -ENOSPC;
+	if (rte_lpm6_is_rule_present(side->lpm, p->addr.b, p->len, &old) != 1)
 		return -ENOENT;
-	return rte_lpm6_delete(fib->lpm, p->addr.b, p->len) == 0 ? 0 : -ENOENT;
+	return rte_lpm6_delete(side->lpm, p->addr.b, p->len) == 0 ? 0 : -ENOENT;
 }
 
-// Changes the shadow and notes the change for the other table.
-static int enter(const struct change *change)
+// Changes the shadow and notes the change for the other side.
+static int enter(struct fib *fib, const struct change *change)
 {
 	int error;
 
-	if (n_journal == journal_room) {
-		size_t room = journal_room == 0 ? 1024 : journal_room * 2;
-		struct change *more = realloc(journal, room * sizeof(*more));
+	if (fib->n_journal == fib->journal_room) {
+		size_t room = fib->journal_room == 0 ? 1024 : fib->journal_room * 2;
+		struct change *more = realloc(fib->journal, room * sizeof(*more));
 
 		if (more == NULL)
 			return -ENOMEM;
-		journal = more;
-		journal_room = room;
+		fib->journal = more;
+		fib->journal_room = room;
 	}
-	error = apply(shadow(), change);
+	error = apply(shadow(fib), change);
 	if (error == 0)
-		journal[n_journal++] = *change;
+		fib->journal[fib->n_journal++] = *change;
 	return error;
 }
 
-int fib6_set(const struct ip6_prefix *prefix, uint32_t nexthop)
+// a.b.c.d/n as a.b.c.d::/n.
+static struct ip6_prefix key_of(enum fib_family family, const struct ip6_prefix *prefix)
 {
-	struct change change = { .prefix = *prefix, .nexthop = nexthop };
+	struct ip6_prefix key = { .len = (uint8_t)(prefix->len - V4MAPPED_BITS) };
 
-	return enter(&change);
+	if (family == FIB_IP6)
+		return *prefix;
+	memcpy(key.addr.b, prefix->addr.b + V4MAPPED_BITS / 8, 4);
+	return key;
 }
 
-int fib6_del(const struct ip6_prefix *prefix)
+int fib_set(
+	uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix, uint32_t nexthop)
 {
-	struct change change = { .prefix = *prefix, .is_del = true };
+	struct change change = { .prefix = key_of(family, prefix), .nexthop = nexthop };
 
-	return enter(&change);
+	return enter(&fibs[domain][family], &change);
 }
 
-bool fib6_commit(void)
+int fib_del(uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix)
 {
-	if (n_journal == 0)
-		return false;
-	rcu_publish(&active, shadow());
-	rcu_wait();
-	for (size_t i = 0; i < n_journal; i++) {
-		int error = apply(shadow(), &journal[i]);
+	struct change change = { .prefix = key_of(family, prefix), .is_del = true };
 
-		// Both tables had the same contents and sizes, so what fitted into one fits.
+	return enter(&fibs[domain][family], &change);
+}
+
+// Makes the published changes to the side that nobody reads any more.
+static void catch_up(struct fib *fib)
+{
+	for (size_t i = 0; i < fib->n_journal; i++) {
+		int error = apply(shadow(fib), &fib->journal[i]);
+
+		// Both sides had the same contents and sizes, so what fitted into one fits.
 		if (error != 0)
 			log_err("fib_tables_differ error=%s", strerror(-error));
 	}
-	n_journal = 0;
+	fib->n_journal = 0;
+}
+
+bool fib_commit(void)
+{
+	struct fib *const first = &fibs[0][0];
+	bool is_changed = false;
+
+	for (struct fib *fib = first; fib < first + CONFIG_MAX_DOMAINS * FIB_FAMILIES; fib++) {
+		if (fib->n_journal == 0)
+			continue;
+		rcu_publish(&fib->active, shadow(fib));
+		is_changed = true;
+	}
+	if (!is_changed)
+		return false;
+	rcu_wait();
+	for (struct fib *fib = first; fib < first + CONFIG_MAX_DOMAINS * FIB_FAMILIES; fib++)
+		catch_up(fib);
 	return true;
 }

@@ -5,8 +5,6 @@
 
 #include <sys/random.h>
 
-#include <rte_ether.h>
-
 #include "dataplane/stage.h"
 
 // RFC 8200 section 4.5.
@@ -70,28 +68,6 @@ static struct rte_mbuf *fragment_make(
 	return f;
 }
 
-// Past the tx lane, which has room for one packet of each that came in.
-static void send_one(struct worker *w, struct rte_mbuf *f, const struct nexthop *nh)
-{
-	char *eth;
-
-	if (nh->type == NEXTHOP_HOME) {
-		worker_again(w, f);
-		return;
-	}
-	if (nh->type != NEXTHOP_ADJACENCY) {
-		stage_egress(w, f, nh);
-		return;
-	}
-	eth = rte_pktmbuf_prepend(f, RTE_ETHER_HDR_LEN);
-	if (eth == NULL) {
-		worker_drop(w, f, DROP_no_headroom);
-		return;
-	}
-	memcpy(eth, nh->ether, RTE_ETHER_HDR_LEN);
-	worker_out(w, nh->port, f);
-}
-
 void fragment_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu)
 {
 	uint32_t payload = m->pkt_len - (uint32_t)sizeof(struct ip6_hdr_wire);
@@ -108,7 +84,7 @@ void fragment_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *n
 			return;
 		}
 		w->stats.made++;
-		send_one(w, f, nh);
+		stage_send(w, f, nh);
 	}
 	w->stats.fragmented++;
 	w->stats.absorbed++;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <linux/if_tun.h>
@@ -63,6 +64,9 @@ static int open_tun(void)
 
 int host_tun_open(void)
 {
+	const struct netlink_rule rule = {
+		.family = AF_INET6, .preference = RULE_PREFERENCE, .table = TABLE
+	};
 	int error;
 
 	requests = netlink_open();
@@ -81,7 +85,7 @@ int host_tun_open(void)
 	if (error == 0)
 		error = netdev_set_flags(HOST_TUN_NAME, IFF_UP, 0);
 	if (error == 0)
-		error = netlink_rule(requests, RULE_PREFERENCE, TABLE);
+		error = netlink_rule(requests, &rule);
 	if (error != 0) {
 		log_err("host_tun_failed name=" HOST_TUN_NAME " error=%s", strerror(-error));
 		host_tun_close();

@@ -23,6 +23,7 @@
 #include "config/config.h"
 #include "dataplane/anchor.h"
 #include "dataplane/base/log.h"
+#include "dataplane/domain.h"
 #include "dataplane/eal.h"
 #include "dataplane/host.h"
 #include "dataplane/link.h"
@@ -184,7 +185,7 @@ static int watch_init(struct watch *watch, int signal_fd, int host_fd)
 	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (watch->epoll_fd < 0)
 		return -errno;
-	for (uint16_t i = 0; i < n_ports && error == 0; i++)
+	for (uint16_t i = 0; i < n_links && error == 0; i++)
 		error = watch_fd(watch, ports[i].tap_fd);
 	if (error == 0)
 		error = watch_fd(watch, signal_fd);
@@ -261,15 +262,31 @@ static void run(struct watch *watch)
 
 // --- Boot ----------------------------------------------------------------------------------------
 
+// The first address of each version is what errors of the link come from.
+static void icmp_source_set(uint8_t link, const struct ip6_prefix *addresses, uint8_t n)
+{
+	while (n-- > 0) {
+		const struct ip6 *a = &addresses[n].addr;
+		uint32_t address_be;
+
+		if (ip6_is_unicast_routable(a)) {
+			stage_icmp_source_set(link, a);
+		} else if (ip6_is_v4mapped(a)) {
+			memcpy(&address_be, a->b + 12, sizeof(address_be));
+			stage_ip4_source_set(link, address_be);
+		}
+	}
+}
+
 static void icmp_sources_set(const struct config_dataplane *c)
 {
-	for (uint16_t p = 0; p < c->n_ports; p++) {
-		for (uint8_t a = 0; a < c->ports[p].n_addresses; a++) {
-			if (ip6_is_unicast_routable(&c->ports[p].addresses[a].addr)) {
-				stage_icmp_source_set((uint8_t)p, &c->ports[p].addresses[a].addr);
-				break;
-			}
-		}
+	for (uint8_t p = 0; p < c->n_ports; p++) {
+		const struct config_port *port = &c->ports[p];
+
+		icmp_source_set(p, port->addresses, port->n_addresses);
+		for (uint8_t v = 0; v < port->n_vlans; v++)
+			icmp_source_set(port_vlans[p][port->vlans[v].id], port->vlans[v].addresses,
+				port->vlans[v].n_addresses);
 	}
 }
 
@@ -299,6 +316,7 @@ static int serve(const struct options *o, const struct config *config, int signa
 	struct watch watch;
 	int host_fd, status = EXIT_BOOT;
 
+	domain_init(c);
 	if (eal_start(c, o->run_dir) != 0)
 		return status;
 	pool = port_pool_make(c);

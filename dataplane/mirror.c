@@ -59,12 +59,20 @@ static unsigned int n_differences; // that the dump in progress found
 static uint64_t resync_at_ns; // 0 = none due
 static uint64_t audit_at_ns;
 static uint64_t n_overruns;
-static bool twin_is_up[CONFIG_MAX_PORTS]; // by order
-static bool link_is_up[CONFIG_MAX_PORTS]; // with the device's carrier, as resolved
+static bool twin_is_up[CONFIG_MAX_LINKS]; // by order
+static bool link_is_up[CONFIG_MAX_LINKS]; // with the device's carrier, as resolved
+
+// One about an agent address.
+struct agent_wish {
+	bool is_pending;
+	uint8_t domain;
+	struct ip6 address;
+};
 
 static pthread_mutex_t wish_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wishes_done;
 static struct wish wishes[API_MAX_HOME_PREFIXES]; // under wish_lock
+static struct agent_wish agent_wishes[API_MAX_AGENTS]; // under wish_lock
 static uint64_t n_wished; // under wish_lock
 static uint64_t n_fulfilled; // under wish_lock
 
@@ -92,7 +100,7 @@ static void on_link(const struct nlmsghdr *nlh)
 
 	if (netlink_msg_link(nlh, &link) != 0)
 		return;
-	for (uint16_t i = 0; i < n_ports; i++) {
+	for (uint16_t i = 0; i < n_links; i++) {
 		struct port *port = &ports[i];
 		bool mtu_changed = false;
 
@@ -114,7 +122,8 @@ static void on_route(const struct nlmsghdr *nlh)
 	struct netlink_route route;
 	bool is_changed;
 
-	if (netlink_msg_route(nlh, &route) != 0 || ip6_is_v4mapped(&route.prefix.addr))
+	if (netlink_msg_route(nlh, &route) != 0 ||
+		(!route.is_ip4 && ip6_is_v4mapped(&route.prefix.addr)))
 		return;
 	is_changed = mirror_sync_route(&route, nlh->nlmsg_type == RTM_DELROUTE,
 		!is_dumping && (nlh->nlmsg_flags & NLM_F_REPLACE) != 0, generation);
@@ -130,8 +139,7 @@ static void on_neighbor(const struct nlmsghdr *nlh)
 	bool was_failed;
 
 	if (netlink_msg_neigh(nlh, &neigh) != 0 || neigh.is_proxy ||
-		ip6_is_v4mapped(&neigh.address) || ip6_is_multicast(&neigh.address) ||
-		port_by_ifindex(neigh.ifindex) == NULL)
+		ip6_is_multicast(&neigh.address) || port_by_ifindex(neigh.ifindex) == NULL)
 		return;
 	if (nlh->nlmsg_type == RTM_DELNEIGH) {
 		if (adj_del(neigh.ifindex, &neigh.address))
@@ -168,6 +176,10 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		on_link(nlh);
+		break;
+	case RTM_DELADDR:
+		// The routes that the kernel drops with an IPv4 address it does not tell.
+		resync_at_ns = clock_mono_ns() + RESYNC_AFTER_LINK_MS * NS_PER_MS;
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
@@ -216,18 +228,24 @@ static int dump(uint16_t type, uint8_t family)
 // when all dumps were complete. Returns: 0 or negative errno.
 static int resync(void)
 {
-	int error;
+	static const struct {
+		uint16_t type;
+		uint8_t family;
+	} tables[] = {
+		{ RTM_GETLINK, AF_UNSPEC },
+		{ RTM_GETNEXTHOP, AF_UNSPEC },
+		{ RTM_GETROUTE, AF_INET6 },
+		{ RTM_GETROUTE, AF_INET },
+		{ RTM_GETNEIGH, AF_INET6 },
+		{ RTM_GETNEIGH, AF_INET },
+	};
+	int error = 0;
 
 	generation++;
 	is_dumping = true;
 	n_differences = 0;
-	error = dump(RTM_GETLINK, AF_UNSPEC);
-	if (error == 0)
-		error = dump(RTM_GETNEXTHOP, AF_UNSPEC);
-	if (error == 0)
-		error = dump(RTM_GETROUTE, AF_INET6);
-	if (error == 0)
-		error = dump(RTM_GETNEIGH, AF_INET6);
+	for (unsigned int i = 0; i < sizeof(tables) / sizeof(tables[0]) && error == 0; i++)
+		error = dump(tables[i].type, tables[i].family);
 	is_dumping = false;
 	if (error != 0) {
 		log_warn("mirror_resync_failed error=%s", strerror(-error));
@@ -236,8 +254,7 @@ static int resync(void)
 	}
 	if (nhobj_sweep(generation) > 0)
 		mirror_sync_objects();
-	n_differences += rib_sweep(mirror_rib, RIB_LOCAL, generation);
-	n_differences += rib_sweep(mirror_rib, RIB_KERNEL, generation);
+	n_differences += mirror_sync_sweep(generation);
 	adj_walk(sweep_adj, NULL);
 	resync_at_ns = 0;
 	audit_at_ns = clock_mono_ns() + AUDIT_S * CLOCK_NS_PER_S;
@@ -285,7 +302,7 @@ static void audit(void)
 	error = resync();
 	if (error == 0 && n_differences > 0 && poll(&waiting, 1, 0) == 0)
 		log_warn("mirror_audit_differences n=%u routes=%u", n_differences,
-			rib_n_entries(mirror_rib));
+			mirror_sync_entries());
 }
 
 // Takes over what control wishes. Returns: how many wishes there have been so far.
@@ -305,6 +322,13 @@ static uint64_t take_wishes(void)
 			mirror_sync_home_del((uint16_t)i);
 		else
 			mirror_sync_home_set(&wish->set);
+	}
+	for (unsigned int i = 0; n != n_fulfilled && i < API_MAX_AGENTS; i++) {
+		struct agent_wish *wish = &agent_wishes[i];
+
+		if (wish->is_pending)
+			mirror_sync_agent_set((uint16_t)i, &wish->address, wish->domain);
+		wish->is_pending = false;
 	}
 	pthread_mutex_unlock(&wish_lock);
 	return n;
@@ -329,10 +353,10 @@ static void turn(void)
 		resync();
 	if (clock_mono_ns() >= audit_at_ns)
 		audit();
-	for (uint16_t i = 0; i < n_ports; i++) {
+	for (uint16_t i = 0; i < n_ports; i++)
 		port_poll_carrier(&ports[i]);
+	for (uint16_t i = 0; i < n_links; i++)
 		follow_link(i, false);
-	}
 	n = take_wishes();
 	mirror_sync_commit();
 	pthread_mutex_unlock(&lock);
@@ -374,8 +398,9 @@ static void *run(void *arg)
 
 static int open_all(void)
 {
-	static const unsigned int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR,
-		RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH, RTNLGRP_NEXTHOP };
+	static const unsigned int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
+		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH,
+		RTNLGRP_NEXTHOP };
 	unsigned int n = sizeof(groups) / sizeof(groups[0]);
 
 	events = netlink_listen(groups, n);
@@ -421,7 +446,7 @@ int mirror_init(const struct config_dataplane *config)
 		return error;
 	}
 	mirror_sync_commit();
-	log_info("mirror_ready routes=%u neighbors=%u", rib_n_entries(mirror_rib), adj_count());
+	log_info("mirror_ready routes=%u neighbors=%u", mirror_sync_entries(), adj_count());
 	return 0;
 }
 
@@ -485,6 +510,18 @@ void mirror_home_prefix_set(const struct api_home_prefix_set *home_prefix)
 void mirror_home_prefix_del(uint16_t home_prefix)
 {
 	wish(home_prefix, NULL);
+}
+
+void mirror_agent_set(uint16_t agent, const struct ip6 *address, uint8_t domain)
+{
+	if (agent >= API_MAX_AGENTS)
+		return;
+	pthread_mutex_lock(&wish_lock);
+	agent_wishes[agent] =
+		(struct agent_wish){ .is_pending = true, .domain = domain, .address = *address };
+	n_wished++;
+	pthread_mutex_unlock(&wish_lock);
+	wake();
 }
 
 int mirror_flush(unsigned int timeout_ms)

@@ -22,10 +22,14 @@ int mirror_start(void);
 // Workers must have stopped.
 void mirror_stop(void);
 
-// Lays a home prefix over the FIB (again: replaces), or takes it away. Any thread; takes effect in
-// the mirror thread within one of its turns.
+// Lays a home prefix over its domain's FIB (again: replaces), or takes it away. The domain is an index.
+// Any thread; takes effect in the mirror thread within one of its turns.
 void mirror_home_prefix_set(const struct api_home_prefix_set *home_prefix);
 void mirror_home_prefix_del(uint16_t home_prefix);
+
+// Says that the mobiles of a domain tunnel to an agent address: what comes out of its tunnels is routed
+// there. As above.
+void mirror_agent_set(uint16_t agent, const struct ip6 *address, uint8_t domain);
 
 // Waits until everything set before has taken effect (main lcore, bounded by timeout_ms).
 // Returns: 0 or -ETIMEDOUT.

@@ -28,6 +28,7 @@ struct page {
 	unsigned long at; // rows seen
 	unsigned int n; // rows in items
 	bool is_more;
+	uint8_t domain; // whose routes are walked
 };
 
 // Says whether the row at hand belongs into the page; *item is owned then, and an empty dict.
@@ -114,6 +115,7 @@ static bool add_route(struct rib_entry *entry, void *arg)
 	if (item == NULL)
 		return true;
 	rte_tel_data_add_dict_string(item, "prefix", prefix_str(&entry->prefix, text));
+	rte_tel_data_add_dict_int(item, "domain", (int)domain_number(page->domain));
 	rte_tel_data_add_dict_string(item, "type", type_name(nexthop->type));
 	if (nexthop->type == NEXTHOP_GLEAN || nexthop->type == NEXTHOP_ADJACENCY) {
 		rte_tel_data_add_dict_string(item, "port", ports[nexthop->port].name);
@@ -137,8 +139,10 @@ static int show_routes(const char *command, const char *params, struct rte_tel_d
 	if (open_page(&page, params) != 0)
 		return -ENOMEM;
 	pthread_mutex_lock(tables_lock);
-	if (mirror_rib != NULL)
-		rib_walk(mirror_rib, add_route, &page);
+	for (page.domain = 0; page.domain < n_domains && !page.is_more; page.domain++) {
+		if (mirror_ribs[page.domain] != NULL)
+			rib_walk(mirror_ribs[page.domain], add_route, &page);
+	}
 	pthread_mutex_unlock(tables_lock);
 	return close_page(&page, d);
 }
@@ -201,7 +205,7 @@ static int show_neighbors(const char *command, const char *params, struct rte_te
 	if (open_page(&page, params) != 0)
 		return -ENOMEM;
 	pthread_mutex_lock(tables_lock);
-	if (mirror_rib != NULL)
+	if (mirror_ribs[DOMAIN_TRANSPORT] != NULL)
 		adj_walk(add_neighbor, &page);
 	pthread_mutex_unlock(tables_lock);
 	return close_page(&page, d);

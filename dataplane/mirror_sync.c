@@ -18,6 +18,8 @@
 #include "dataplane/path.h"
 #include "dataplane/port.h"
 
+enum { V4MAPPED_BITS = 96 };
+
 // Something to tell neigh.h after the commit.
 struct notice {
 	uint16_t port;
@@ -25,7 +27,7 @@ struct notice {
 	struct ip6 target;
 };
 
-struct rib *mirror_rib;
+struct rib *mirror_ribs[CONFIG_MAX_DOMAINS];
 
 static bool hosts_are_dirty; // a covering route changed
 static bool objects_are_dirty; // a nexthop object leads elsewhere
@@ -36,7 +38,7 @@ static size_t n_notices;
 static size_t notices_room;
 
 // What is in the FIB whatever the kernel says: link-local and multicast packets concern this node
-// alone, and loopback and unspecified addresses are never forwarded.
+// alone, and loopback, unspecified and reserved addresses are never forwarded (RFC 1812 5.3.7).
 static const struct {
 	struct ip6_prefix prefix;
 	uint8_t type;
@@ -45,36 +47,53 @@ static const struct {
 	{ { .addr = { { 0xff } }, .len = 8 }, RTN_LOCAL },
 	{ { .addr = { { [15] = 1 } }, .len = 128 }, RTN_BLACKHOLE },
 	{ { .addr = { { 0 } }, .len = 128 }, RTN_BLACKHOLE },
-	{ { .addr = { { [10] = 0xff, [11] = 0xff } }, .len = 96 }, RTN_BLACKHOLE },
+	{ { .addr = { { [10] = 0xff, 0xff, 0 } }, .len = V4MAPPED_BITS + 8 }, RTN_BLACKHOLE },
+	{ { .addr = { { [10] = 0xff, 0xff, 127 } }, .len = V4MAPPED_BITS + 8 }, RTN_BLACKHOLE },
+	{ { .addr = { { [10] = 0xff, 0xff, 169, 254 } }, .len = V4MAPPED_BITS + 16 }, RTN_LOCAL },
+	{ { .addr = { { [10] = 0xff, 0xff, 224 } }, .len = V4MAPPED_BITS + 4 }, RTN_LOCAL },
+	{ { .addr = { { [10] = 0xff, 0xff, 240 } }, .len = V4MAPPED_BITS + 4 }, RTN_BLACKHOLE },
 };
 
 enum { N_STATICS = sizeof(statics) / sizeof(statics[0]) };
+
+// Makes the account of a domain with what is always there. Returns: 0 or -ENOMEM.
+static int make_rib(uint8_t domain)
+{
+	// IPv4 has a table of its own; an IPv6 packet to a v4-mapped address is nobody's.
+	static const struct ip6_prefix v4mapped = { .addr = { .b = { [10] = 0xff, 0xff } },
+		.len = V4MAPPED_BITS };
+	struct rib *rib = rib_make();
+
+	mirror_ribs[domain] = rib;
+	if (rib == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < N_STATICS; i++) {
+		struct rib_route route = { .source = RIB_STATIC, .type = statics[i].type };
+
+		rib_add(rib, &statics[i].prefix, &route, false);
+	}
+	return fib_set(domain, FIB_IP6, &v4mapped, mirror_resolve_drop());
+}
 
 int mirror_sync_init(uint32_t max_routes)
 {
 	int error = mirror_resolve_init(max_routes);
 
 	if (error == 0)
-		error = fib6_init(max_routes);
-	mirror_rib = rib_make();
-	if (error == 0 && mirror_rib == NULL)
-		error = -ENOMEM;
-	if (error != 0) {
+		error = fib_init(n_domains, max_routes);
+	for (uint8_t d = 0; d < n_domains && error == 0; d++)
+		error = make_rib(d);
+	if (error != 0)
 		log_err("mirror_no_memory max_routes=%u error=%s", max_routes, strerror(-error));
-		return error;
-	}
-	for (unsigned int i = 0; i < N_STATICS; i++) {
-		struct rib_route route = { .source = RIB_STATIC, .type = statics[i].type };
-
-		rib_add(mirror_rib, &statics[i].prefix, &route, false);
-	}
-	return 0;
+	return error;
 }
 
 void mirror_sync_free(void)
 {
-	rib_free(mirror_rib);
-	mirror_rib = NULL;
+	for (uint8_t d = 0; d < n_domains; d++) {
+		rib_free(mirror_ribs[d]);
+		mirror_ribs[d] = NULL;
+	}
 	// The FIB stays: the process ends, and DPDK would clear the gigabytes that it gives back.
 	mirror_resolve_free();
 	free(notices);
@@ -93,11 +112,23 @@ static bool is_static(const struct ip6_prefix *prefix)
 	return false;
 }
 
+// The domain that a route of the kernel belongs to, or -ENOENT. The kernel has one local table for all.
+static int domain_of(const struct netlink_route *route)
+{
+	const struct port *port;
+
+	if (route->table != RT_TABLE_LOCAL)
+		return domain_of_table(route->table);
+	port = route->n_hops == 0 ? NULL : port_by_ifindex(route->hops[0].ifindex);
+	return port == NULL ? DOMAIN_TRANSPORT : port->domain;
+}
+
 bool mirror_sync_route(
 	const struct netlink_route *route, bool is_del, bool replace, uint32_t generation)
 {
 	struct rib_hop hops[NETLINK_MAX_HOPS];
 	struct rib_route candidate = {
+		.source = route->table == RT_TABLE_LOCAL ? RIB_LOCAL : RIB_KERNEL,
 		.type = route->type,
 		.protocol = route->protocol,
 		.metric = route->metric,
@@ -107,23 +138,40 @@ bool mirror_sync_route(
 		.n_hops = route->n_hops,
 		.hops = hops,
 	};
+	int domain = domain_of(route);
+	struct rib *rib;
 
-	if (route->is_cloned || is_static(&route->prefix))
+	if (route->is_cloned || is_static(&route->prefix) || domain < 0)
 		return false;
-	if (route->table == RT_TABLE_LOCAL)
-		candidate.source = RIB_LOCAL;
-	else if (route->table == RT_TABLE_MAIN)
-		candidate.source = RIB_KERNEL;
-	else
-		return false;
+	rib = mirror_ribs[domain];
 	for (unsigned int i = 0; i < route->n_hops; i++)
 		hops[i] = (struct rib_hop){ .gateway = route->hops[i].gateway,
 			.ifindex = route->hops[i].ifindex,
 			.weight = route->hops[i].weight,
 			.generation = generation };
 	if (is_del)
-		return rib_del(mirror_rib, &route->prefix, &candidate);
-	return rib_add(mirror_rib, &route->prefix, &candidate, replace);
+		return rib_del(rib, &route->prefix, &candidate);
+	return rib_add(rib, &route->prefix, &candidate, replace);
+}
+
+unsigned int mirror_sync_sweep(uint32_t generation)
+{
+	unsigned int n = 0;
+
+	for (uint8_t d = 0; d < n_domains; d++) {
+		n += rib_sweep(mirror_ribs[d], RIB_LOCAL, generation);
+		n += rib_sweep(mirror_ribs[d], RIB_KERNEL, generation);
+	}
+	return n;
+}
+
+uint32_t mirror_sync_entries(void)
+{
+	uint32_t n = 0;
+
+	for (uint8_t d = 0; d < n_domains; d++)
+		n += rib_n_entries(mirror_ribs[d]);
+	return n;
 }
 
 static void notice(uint32_t ifindex, const struct ip6 *target, enum neigh_event event)
@@ -154,13 +202,14 @@ static void host_route(uint32_t ifindex, const struct ip6 *address, bool is_del)
 		.metric = ifindex,
 		.n_hops = 1,
 		.hops = &hop };
+	const struct port *port = port_by_ifindex(ifindex);
 
-	if (is_static(&prefix))
+	if (is_static(&prefix) || port == NULL)
 		return; // a gateway by its link-local address
 	if (is_del)
-		rib_del(mirror_rib, &prefix, &route);
+		rib_del(mirror_ribs[port->domain], &prefix, &route);
 	else
-		rib_add(mirror_rib, &prefix, &route, true);
+		rib_add(mirror_ribs[port->domain], &prefix, &route, true);
 }
 
 void mirror_sync_adj(const struct adj *adj)
@@ -181,13 +230,19 @@ void mirror_sync_adj_gone(uint32_t ifindex, const struct ip6 *address)
 	notice(ifindex, address, NEIGH_WANTED);
 }
 
-static bool mark_by_object(struct rib_entry *entry, void *arg)
+// Calls fn for the entries of all accounts; arg of fn is the account.
+static void walk_all(bool (*fn)(struct rib_entry *entry, void *arg))
 {
-	(void)arg;
+	for (uint8_t d = 0; d < n_domains; d++)
+		rib_walk(mirror_ribs[d], fn, mirror_ribs[d]);
+}
+
+static bool mark_by_object(struct rib_entry *entry, void *rib)
+{
 	// Groups may contain the object, so everything that goes by an object is resolved again.
 	for (const struct rib_route *r = entry->routes; r != NULL; r = r->next) {
 		if (r->source == RIB_KERNEL && r->nexthop_id != 0) {
-			rib_mark(mirror_rib, entry);
+			rib_mark(rib, entry);
 			break;
 		}
 	}
@@ -209,20 +264,21 @@ static bool is_by_object(const struct rib_route *route)
 void mirror_sync_object_gone(uint32_t id)
 {
 	gone_object = id;
-	rib_prune(mirror_rib, is_by_object);
+	for (uint8_t d = 0; d < n_domains; d++)
+		rib_prune(mirror_ribs[d], is_by_object);
 }
 
-static bool mark_by_link(struct rib_entry *entry, void *arg)
-{
-	const uint32_t *ifindex = arg;
+static uint32_t changed_link; // that mark_by_link looks for
 
+static bool mark_by_link(struct rib_entry *entry, void *rib)
+{
 	for (const struct rib_route *r = entry->routes; r != NULL; r = r->next) {
 		bool is_over = r->source == RIB_KERNEL && r->nexthop_id != 0;
 
 		for (unsigned int i = 0; i < r->n_hops && !is_over; i++)
-			is_over = r->hops[i].ifindex == *ifindex;
+			is_over = r->hops[i].ifindex == changed_link;
 		if (is_over) {
-			rib_mark(mirror_rib, entry);
+			rib_mark(rib, entry);
 			break;
 		}
 	}
@@ -231,29 +287,30 @@ static bool mark_by_link(struct rib_entry *entry, void *arg)
 
 void mirror_sync_link(uint16_t port, bool is_up)
 {
-	uint32_t ifindex = ports[port].ifindex;
-
 	mirror_resolve_link(port, is_up);
-	path_refresh_link(ifindex);
-	rib_walk(mirror_rib, mark_by_link, &ifindex);
+	path_refresh_link(ports[port].ifindex);
+	changed_link = ports[port].ifindex;
+	walk_all(mark_by_link);
 }
 
 void mirror_sync_home_set(const struct api_home_prefix_set *home_prefix)
 {
-	struct ip6_prefix prefix = { .addr = home_prefix->prefix, .len = home_prefix->prefix_len };
 	struct rib_route route = {
 		.source = RIB_HOME,
 		.metric = home_prefix->home_prefix,
 		.nexthop_id = home_prefix->home_prefix,
 	};
+	struct ip6_prefix prefix;
+	uint8_t domain;
 
-	ip6_mask(&prefix.addr, prefix.len);
 	mirror_sync_home_del(home_prefix->home_prefix);
-	if (mirror_resolve_home_set(home_prefix->home_prefix, home_prefix->key_len, &prefix) != 0)
+	if (mirror_resolve_home_set(home_prefix) != 0) {
 		log_err("mirror_home_prefix_failed home_prefix=%u error=no room",
 			home_prefix->home_prefix);
-	else
-		rib_add(mirror_rib, &prefix, &route, true);
+		return;
+	}
+	mirror_resolve_home_prefix(home_prefix->home_prefix, &prefix, &domain);
+	rib_add(mirror_ribs[domain], &prefix, &route, true);
 }
 
 void mirror_sync_home_del(uint16_t home_prefix)
@@ -262,16 +319,26 @@ void mirror_sync_home_del(uint16_t home_prefix)
 		.source = RIB_HOME, .metric = home_prefix, .nexthop_id = home_prefix
 	};
 	struct ip6_prefix prefix;
+	uint8_t domain;
 
-	if (mirror_resolve_home_prefix(home_prefix, &prefix))
-		rib_del(mirror_rib, &prefix, &route);
+	if (mirror_resolve_home_prefix(home_prefix, &prefix, &domain))
+		rib_del(mirror_ribs[domain], &prefix, &route);
 }
 
-static bool mark_missing(struct rib_entry *entry, void *arg)
+void mirror_sync_agent_set(uint16_t agent, const struct ip6 *address, uint8_t domain)
 {
-	(void)arg;
+	struct ip6_prefix prefix = { .addr = *address, .len = 128 };
+	struct rib_entry *entry = rib_find(mirror_ribs[DOMAIN_TRANSPORT], &prefix);
+
+	if (mirror_resolve_agent_set(agent, address, domain) && entry != NULL &&
+		entry->routes != NULL)
+		rib_mark(mirror_ribs[DOMAIN_TRANSPORT], entry);
+}
+
+static bool mark_missing(struct rib_entry *entry, void *rib)
+{
 	if (entry->nexthop == 0)
-		rib_mark(mirror_rib, entry);
+		rib_mark(rib, entry);
 	return true;
 }
 
@@ -280,18 +347,20 @@ void mirror_sync_retry(void)
 	if (!fib_is_full)
 		return;
 	fib_is_full = false;
-	rib_walk(mirror_rib, mark_missing, NULL);
+	walk_all(mark_missing);
 }
 
 // Puts a next hop (0: none) into the FIB for an entry; takes over one use of it.
-static void install(struct rib_entry *entry, uint32_t nexthop)
+static void install(uint8_t domain, struct rib_entry *entry, uint32_t nexthop)
 {
 	static struct log_limit limit = { .per_second = 1 };
+	enum fib_family family = ip6_is_v4mapped(&entry->prefix.addr) ? FIB_IP4 : FIB_IP6;
 	uint32_t old = entry->nexthop;
 	int error = 0;
 
 	if (nexthop != old) {
-		error = nexthop != 0 ? fib6_set(&entry->prefix, nexthop) : fib6_del(&entry->prefix);
+		error = nexthop != 0 ? fib_set(domain, family, &entry->prefix, nexthop)
+				     : fib_del(domain, family, &entry->prefix);
 		if (error == 0)
 			entry->nexthop = nexthop;
 	}
@@ -309,26 +378,28 @@ static void install(struct rib_entry *entry, uint32_t nexthop)
 	}
 }
 
-static void sync_entry(struct rib_entry *entry)
+static void sync_entry(uint8_t domain, struct rib_entry *entry)
 {
 	bool was_cover = entry->is_cover;
 	uint32_t old_on_link = entry->on_link;
-	uint32_t nexthop = mirror_resolve(mirror_rib, entry);
+	uint32_t nexthop = mirror_resolve(domain, mirror_ribs[domain], entry);
 
 	if (entry->is_cover != was_cover || entry->on_link != old_on_link)
 		hosts_are_dirty = true;
-	install(entry, nexthop);
-	rib_settle(mirror_rib, entry);
+	install(domain, entry, nexthop);
+	rib_settle(mirror_ribs[domain], entry);
 }
 
 static bool mark_host(const struct adj *adj, void *arg)
 {
 	struct ip6_prefix prefix = { .addr = adj->address, .len = 128 };
-	struct rib_entry *entry = rib_find(mirror_rib, &prefix);
+	const struct port *port = port_by_ifindex(adj->ifindex);
+	struct rib *rib = mirror_ribs[port != NULL ? port->domain : DOMAIN_TRANSPORT];
+	struct rib_entry *entry = rib_find(rib, &prefix);
 
 	(void)arg;
 	if (adj->is_usable && entry != NULL && entry->routes != NULL)
-		rib_mark(mirror_rib, entry);
+		rib_mark(rib, entry);
 	return true;
 }
 
@@ -336,8 +407,10 @@ static void sync_dirty(void)
 {
 	struct rib_entry *entry;
 
-	while ((entry = rib_pop_dirty(mirror_rib)) != NULL)
-		sync_entry(entry);
+	for (uint8_t d = 0; d < n_domains; d++) {
+		while ((entry = rib_pop_dirty(mirror_ribs[d])) != NULL)
+			sync_entry(d, entry);
+	}
 }
 
 static void send_notices(void)
@@ -359,7 +432,7 @@ void mirror_sync_commit(void)
 {
 	if (objects_are_dirty) {
 		objects_are_dirty = false;
-		rib_walk(mirror_rib, mark_by_object, NULL);
+		walk_all(mark_by_object);
 	}
 	sync_dirty();
 	if (hosts_are_dirty) {
@@ -368,7 +441,7 @@ void mirror_sync_commit(void)
 		sync_dirty();
 	}
 	// One grace period for the whole batch, of the FIB's if it changed.
-	if (!fib6_commit() && nexthop_has_retired())
+	if (!fib_commit() && nexthop_has_retired())
 		rcu_wait();
 	nexthop_reclaim();
 	send_notices();

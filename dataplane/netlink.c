@@ -277,36 +277,46 @@ int netlink_route(
 {
 	uint8_t request[REQUEST_MAX] __attribute__((aligned(8)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(request);
+	bool is_v4 = ip6_is_v4mapped(&prefix->addr);
 	struct rtmsg *rtm;
 
 	nlh->nlmsg_type = add ? RTM_NEWROUTE : RTM_DELROUTE;
 	nlh->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_REPLACE : 0;
 	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = AF_INET6;
-	rtm->rtm_dst_len = prefix->len;
+	rtm->rtm_family = is_v4 ? AF_INET : AF_INET6;
+	rtm->rtm_dst_len = is_v4 ? (uint8_t)(prefix->len - V4MAPPED_BITS) : prefix->len;
 	rtm->rtm_protocol = add ? NETLINK_PROTO : RTPROT_UNSPEC;
+	rtm->rtm_scope = is_v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	rtm->rtm_type = RTN_UNICAST;
 	mnl_attr_put_u32(nlh, RTA_TABLE, table);
-	mnl_attr_put(nlh, RTA_DST, sizeof(prefix->addr), &prefix->addr);
+	put_address(nlh, RTA_DST, &prefix->addr);
 	mnl_attr_put_u32(nlh, RTA_OIF, ifindex);
 	return talk(fd, nlh);
 }
 
-int netlink_rule(int fd, uint32_t preference, uint32_t table)
+int netlink_rule(int fd, const struct netlink_rule *rule)
 {
 	uint8_t request[REQUEST_MAX] __attribute__((aligned(8)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(request);
-	struct fib_rule_hdr *rule;
+	struct fib_rule_hdr *head;
 	int error;
 
 	nlh->nlmsg_type = RTM_NEWRULE;
 	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	rule = mnl_nlmsg_put_extra_header(nlh, sizeof(*rule));
-	rule->family = AF_INET6;
-	rule->action = FR_ACT_TO_TBL;
-	mnl_attr_put_u32(nlh, FRA_PRIORITY, preference);
-	mnl_attr_put_u32(nlh, FRA_TABLE, table);
+	head = mnl_nlmsg_put_extra_header(nlh, sizeof(*head));
+	head->family = rule->family;
+	head->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, rule->preference);
+	mnl_attr_put_u32(nlh, FRA_TABLE, rule->table);
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, NETLINK_PROTO);
+	if (rule->iif != NULL)
+		mnl_attr_put_strz(nlh, FRA_IIFNAME, rule->iif);
+	if (rule->oif != NULL)
+		mnl_attr_put_strz(nlh, FRA_OIFNAME, rule->oif);
+	if (rule->from != NULL) {
+		head->src_len = rule->family == AF_INET ? 32 : 128;
+		put_address(nlh, FRA_SRC, rule->from);
+	}
 	error = talk(fd, nlh);
 	return error == -EEXIST ? 0 : error;
 }

@@ -45,12 +45,24 @@ int netlink_address(
 // Deletes all IPv6 addresses on a link that netlink_address put there. Returns: 0 or negative errno.
 int netlink_address_flush(int fd, uint32_t ifindex);
 
-// Adds (replaces) or deletes an IPv6 route over a link in a table. Returns: 0 or negative errno.
+// Adds (replaces) or deletes a route over a link in a table (IPv4 when v4-mapped). Returns: 0 or
+// negative errno.
 int netlink_route(
 	int fd, bool add, uint32_t table, const struct ip6_prefix *prefix, uint32_t ifindex);
 
-// Makes the kernel look IPv6 routes up in table at that preference. Returns: 0 or negative errno.
-int netlink_rule(int fd, uint32_t preference, uint32_t table);
+// Which packets the kernel routes by a table: those of a family, from the interface iif, bound for the
+// interface oif, from an address; each NULL for any.
+struct netlink_rule {
+	uint8_t family;
+	uint32_t preference;
+	uint32_t table;
+	const char *iif;
+	const char *oif;
+	const struct ip6 *from;
+};
+
+// Adds a rule, unless the same is there. Returns: 0 or negative errno.
+int netlink_rule(int fd, const struct netlink_rule *rule);
 
 // Has the kernel resolve and keep (NTF_EXT_MANAGED), or forget, a neighbour. Does not wait: a refusal
 // comes back as a message to read. Returns: 0 or negative errno of the sending.

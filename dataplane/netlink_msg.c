@@ -188,6 +188,7 @@ int netlink_msg_route(const struct nlmsghdr *nlh, struct netlink_route *out)
 		return -EAFNOSUPPORT;
 	memset(out, 0, sizeof(*out));
 	base = rtm.rtm_family == AF_INET ? V4MAPPED_BITS : 0;
+	out->is_ip4 = rtm.rtm_family == AF_INET;
 	out->type = rtm.rtm_type;
 	out->protocol = rtm.rtm_protocol;
 	out->is_cloned = (rtm.rtm_flags & RTM_F_CLONED) != 0;

@@ -30,6 +30,7 @@ struct netlink_hop {
 struct netlink_route {
 	uint8_t type; // RTN_*
 	uint8_t protocol; // RTPROT_*
+	bool is_ip4; // else IPv6, even when the prefix lies in ::ffff:0:0/96
 	bool is_cloned; // a cache entry, not of the table
 	uint32_t table;
 	uint32_t metric;

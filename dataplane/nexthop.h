@@ -26,14 +26,17 @@ enum { NEXTHOP_GROUP_MAX = 16 };
 
 struct nexthop {
 	uint8_t type; // enum nexthop_type
-	uint8_t port; // GLEAN, ADJACENCY: index of the egress port
+	uint8_t port; // GLEAN, ADJACENCY: index of the egress port or VLAN
 	uint16_t mtu; // GLEAN, ADJACENCY: of route and port
 	uint16_t home_prefix; // HOME: its id
 	uint8_t key_len; // HOME: bits of the look-up key
 	uint8_t n_members; // GROUP
-	uint8_t ether[14]; // ADJACENCY: the Ethernet header to write (type IPv6 or IPv4)
+	uint8_t ether
+		[18]; // ADJACENCY: the Ethernet header to write (type IPv6 or IPv4, perhaps tagged)
+	uint8_t ether_len; // ADJACENCY: bytes of it, 14 or 18
+	uint8_t device; // ADJACENCY: index of the port that it leaves through
 	uint8_t on_link; // GLEAN: 1 = the target is the packet's own destination
-	uint8_t reserved;
+	uint8_t domain; // LOCAL: index of the mobility domain whose mobiles tunnel to this address
 	union {
 		struct ip6 target; // GLEAN: gateway to resolve
 		uint32_t members[NEXTHOP_GROUP_MAX]; // GROUP: indices, heavier ones repeated

@@ -29,6 +29,7 @@ struct path {
 	uint32_t ifindex; // 0 for a group
 	uint32_t mtu; // 0 = the port's
 	struct ip6 gateway;
+	enum path_family family;
 	uint32_t bucket;
 	uint8_t n_members;
 	uint32_t members[NEXTHOP_GROUP_MAX];
@@ -73,13 +74,32 @@ static uint16_t path_mtu(const struct path *path, const struct port *port)
 	return path->mtu != 0 && path->mtu < port->mtu ? (uint16_t)path->mtu : port->mtu;
 }
 
+// Writes the Ethernet header of what leaves over a port, with the tag of a VLAN.
+static void write_ether(
+	struct nexthop *obj, const struct port *port, const uint8_t mac[6], enum path_family family)
+{
+	uint16_t type = family == PATH_IP4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6;
+	struct rte_ether_hdr ether = { .src_addr = port->mac };
+	struct rte_vlan_hdr tag = { .vlan_tci = rte_cpu_to_be_16(port->vlan),
+		.eth_proto = rte_cpu_to_be_16(type) };
+
+	static_assert(sizeof(ether) + sizeof(tag) == sizeof(obj->ether), "tagged header");
+	if (port->vlan != 0)
+		type = RTE_ETHER_TYPE_VLAN;
+	memcpy(&ether.dst_addr, mac, RTE_ETHER_ADDR_LEN);
+	ether.ether_type = rte_cpu_to_be_16(type);
+	memcpy(obj->ether, &ether, sizeof(ether));
+	memcpy(obj->ether + sizeof(ether), &tag, sizeof(tag));
+	obj->ether_len = sizeof(ether) + (port->vlan != 0 ? sizeof(tag) : 0);
+	obj->device = (uint8_t)port->device;
+}
+
 // What workers should see of a path now.
 static struct nexthop describe(const struct path *path)
 {
 	const struct port *port = port_by_ifindex(path->ifindex);
 	const struct adj *adj = adj_find(path->ifindex, &path->gateway);
 	struct nexthop obj = { .type = NEXTHOP_DROP };
-	struct rte_ether_hdr ether;
 
 	if (port == NULL)
 		return obj;
@@ -91,11 +111,7 @@ static struct nexthop describe(const struct path *path)
 	if (obj.on_link || adj == NULL || !adj->is_usable)
 		return obj;
 	obj.type = NEXTHOP_ADJACENCY;
-	memcpy(&ether.dst_addr, adj->mac, RTE_ETHER_ADDR_LEN);
-	ether.src_addr = port->mac;
-	ether.ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
-	static_assert(sizeof(ether) == sizeof(obj.ether), "Ethernet header");
-	memcpy(obj.ether, &ether, sizeof(ether));
+	write_ether(&obj, port, adj->mac, path->family);
 	return obj;
 }
 
@@ -117,7 +133,8 @@ static uint32_t enter(struct path *path, const struct nexthop *obj)
 	return path->idx;
 }
 
-uint32_t path_get(uint32_t ifindex, const struct ip6 *gateway, uint32_t mtu)
+uint32_t path_get(
+	uint32_t ifindex, const struct ip6 *gateway, enum path_family family, uint32_t mtu)
 {
 	uint32_t bucket = bucket_of(ifindex, gateway);
 	const struct port *port = port_by_ifindex(ifindex);
@@ -127,7 +144,7 @@ uint32_t path_get(uint32_t ifindex, const struct ip6 *gateway, uint32_t mtu)
 	if (port == NULL)
 		return 0;
 	for (path = buckets[bucket]; path != NULL; path = path->next) {
-		if (path->ifindex == ifindex && path->mtu == mtu &&
+		if (path->ifindex == ifindex && path->mtu == mtu && path->family == family &&
 			ip6_eq(&path->gateway, gateway)) {
 			path->n_uses++;
 			return path->idx;
@@ -138,6 +155,7 @@ uint32_t path_get(uint32_t ifindex, const struct ip6 *gateway, uint32_t mtu)
 		return 0;
 	path->ifindex = ifindex;
 	path->gateway = *gateway;
+	path->family = family;
 	path->mtu = mtu;
 	path->bucket = bucket;
 	obj = describe(path);

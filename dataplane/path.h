@@ -16,9 +16,14 @@
 int path_init(uint32_t max);
 void path_free(void);
 
-// The index of the way to gateway (:: = on-link) over the port whose twin is ifindex; mtu 0 = the
-// port's. The caller owns one use. Returns: 0 when it cannot be made (full, no such port).
-uint32_t path_get(uint32_t ifindex, const struct ip6 *gateway, uint32_t mtu);
+// What a way is for; the gateway may be of the other family (RFC 8950).
+enum path_family { PATH_IP6, PATH_IP4 };
+
+// The index of the way of a family's packets to gateway (:: = on-link) over the port whose twin is
+// ifindex; mtu 0 = the port's. The caller owns one use. Returns: 0 when it cannot be made (full, no
+// such port).
+uint32_t path_get(
+	uint32_t ifindex, const struct ip6 *gateway, enum path_family family, uint32_t mtu);
 
 // The index of a group; members are indices of path_get (their uses move into the group), in any
 // order, heavier ones repeated. 1 <= n <= NEXTHOP_GROUP_MAX. Returns: 0 when it cannot be made (the

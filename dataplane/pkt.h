@@ -35,9 +35,10 @@ struct pkt_meta {
 	uint8_t flags;
 	uint8_t n_encaps : 4;
 	uint8_t n_decaps : 4;
-	uint8_t port; // index of the ingress (FRAME from main: egress) port
+	uint8_t port; // index of the ingress (FRAME from main: egress) port or VLAN
 	uint16_t outer_len; // TUNNELLED: bytes of outer headers in front of the data
-	uint16_t reserved;
+	uint8_t domain; // index of the mobility domain that the packet is routed in
+	uint8_t reserved;
 } __attribute__((may_alias));
 static_assert(sizeof(struct pkt_meta) == sizeof(((struct rte_mbuf *)0)->hash.rss) * 2,
 	"fits the hash field");
@@ -65,6 +66,16 @@ static inline struct pkt_priv *pkt_priv(struct rte_mbuf *m)
 static inline struct ip6_hdr_wire *pkt_ip6(struct rte_mbuf *m)
 {
 	return rte_pktmbuf_mtod(m, struct ip6_hdr_wire *);
+}
+
+static inline struct ip4_hdr_wire *pkt_ip4(struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod(m, struct ip4_hdr_wire *);
+}
+
+static inline bool pkt_is_ip4(struct rte_mbuf *m)
+{
+	return *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 4;
 }
 
 static inline uint8_t ip6_traffic_class(const struct ip6_hdr_wire *ip)

@@ -15,6 +15,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/base/log.h"
+#include "dataplane/domain.h"
 #include "dataplane/netdev.h"
 #include "dataplane/pkt.h"
 #include "dataplane/port_device.h"
@@ -28,8 +29,10 @@ enum {
 	POOL_PAGE = 4096,
 };
 
-struct port ports[CONFIG_MAX_PORTS];
+struct port ports[CONFIG_MAX_LINKS];
 uint16_t n_ports;
+uint16_t n_links;
+uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 
 static uint32_t pool_count(const struct config_dataplane *config)
 {
@@ -84,7 +87,7 @@ bool port_is_pci(const char *device)
 
 struct port *port_by_ifindex(uint32_t ifindex)
 {
-	for (unsigned int i = 0; ifindex != 0 && i < n_ports; i++) {
+	for (unsigned int i = 0; ifindex != 0 && i < n_links; i++) {
 		if (ports[i].ifindex == ifindex)
 			return &ports[i];
 	}
@@ -95,8 +98,12 @@ void port_set_carrier(struct port *port, bool has_carrier)
 {
 	if (port->carrier == has_carrier)
 		return;
-	port->carrier = has_carrier;
-	twin_set_carrier(port, has_carrier);
+	for (unsigned int i = 0; i < n_links; i++) {
+		if (ports[i].device != port->index)
+			continue;
+		ports[i].carrier = has_carrier;
+		twin_set_carrier(&ports[i], has_carrier);
+	}
 	log_info("port_carrier port=%s carrier=%s", port->name, has_carrier ? "up" : "down");
 }
 
@@ -168,7 +175,7 @@ static int start_port(struct port *port, const struct config_port *config, uint1
 	port_fd_find(port);
 	// A netdev that was just set up tells its carrier late; the mirror's first dump corrects this.
 	port->carrier = has_netdev || device_has_carrier(port);
-	error = twin_open(port, config);
+	error = twin_open(port, config->addresses, config->n_addresses);
 	if (error != 0)
 		goto close_device;
 	log_info("port_started port=%s device=%s mtu=%u rx_queues=%u tx_queues=%u carrier=%s",
@@ -181,6 +188,32 @@ close_device:
 	return error;
 }
 
+// Makes the link of a VLAN behind all others. Returns: 0 or negative errno, logged.
+static int start_vlan(const struct port *device, const struct config_vlan *config)
+{
+	struct port *link = &ports[n_links];
+	char name[CONFIG_PORT_NAME_MAX + sizeof(".65535")];
+	int error;
+
+	*link = *device;
+	link->index = n_links;
+	link->vlan = config->id;
+	link->domain = (uint8_t)domain_index(config->domain);
+	link->tap_fd = -1;
+	link->ifindex = 0;
+	link->netdev_ifindex = 0;
+	snprintf(name, sizeof(name), "%s.%u", device->name, config->id);
+	memcpy(link->name, name,
+		CONFIG_PORT_NAME_MAX); // the configuration was checked for the length
+	error = twin_open(link, config->addresses, config->n_addresses);
+	if (error != 0)
+		return error;
+	port_vlans[device->index][config->id] = (uint8_t)n_links;
+	n_links++;
+	log_info("vlan_started port=%s vlan=%u domain=%u", link->name, config->id, config->domain);
+	return 0;
+}
+
 int ports_start(const struct config_dataplane *config, uint16_t n_workers, struct rte_mempool *pool)
 {
 	int error = twin_init();
@@ -189,12 +222,16 @@ int ports_start(const struct config_dataplane *config, uint16_t n_workers, struc
 		struct port *port = &ports[i];
 
 		memset(port, 0, sizeof(*port));
-		port->index = i;
+		port->index = port->device = i;
 		port->tap_fd = -1;
 		snprintf(port->name, sizeof(port->name), "%s", config->ports[i].name);
 		error = start_port(port, &config->ports[i], n_workers, pool);
 		if (error == 0)
-			n_ports++;
+			n_links = ++n_ports;
+	}
+	for (uint16_t i = 0; error == 0 && i < config->n_ports; i++) {
+		for (uint8_t v = 0; error == 0 && v < config->ports[i].n_vlans; v++)
+			error = start_vlan(&ports[i], &config->ports[i].vlans[v]);
 	}
 	if (error != 0)
 		ports_stop();
@@ -203,11 +240,14 @@ int ports_start(const struct config_dataplane *config, uint16_t n_workers, struc
 
 void ports_stop(void)
 {
+	while (n_links > n_ports)
+		twin_close(&ports[--n_links]);
 	while (n_ports > 0) {
 		struct port *port = &ports[--n_ports];
 
 		twin_close(port);
 		port_device_close(port);
 	}
+	n_links = 0;
 	twin_free();
 }

@@ -3,6 +3,9 @@
 //
 // Ports: a DPDK device and its TAP twin in the kernel, which carries the port's name, addresses and
 // MAC. Everything that the kernel should see of a port goes through the twin.
+//
+// A VLAN of a port is a link of its own, with a twin of its own, in the same table behind the ports:
+// ports[0..n_ports-1] are devices with their untagged frames, ports[n_ports..n_links-1] VLANs.
 #pragma once
 
 #include <stdbool.h>
@@ -15,6 +18,9 @@
 
 struct port {
 	uint16_t index; // in ports[]
+	uint16_t device; // index of the port under a VLAN, else its own
+	uint16_t vlan; // its number, 0 = a device
+	uint8_t domain; // index of the mobility domain, see domain.h
 	uint16_t dpdk_id;
 	uint16_t mtu; // of the twin, followed by the mirror thread
 	uint16_t n_rx_queues; // queue q is polled by worker q % n_workers
@@ -25,12 +31,18 @@ struct port {
 	uint32_t ifindex; // of the twin
 	int tap_fd; // non-blocking
 	struct rte_ether_addr mac;
-	char name[CONFIG_PORT_NAME_MAX + 1];
+	char name[CONFIG_PORT_NAME_MAX + 1]; // of the twin
 	uint32_t netdev_ifindex; // under af_packet or af_xdp, else 0
 };
 
-extern struct port ports[CONFIG_MAX_PORTS];
+extern struct port ports[CONFIG_MAX_LINKS];
 extern uint16_t n_ports;
+extern uint16_t n_links; // n_ports and the VLANs
+
+enum { PORT_VLANS = 4096 };
+
+// The link of each VLAN number of a port, 0 = none (link 0 is no VLAN). Written before start.
+extern uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 
 // Makes the packet buffers that the ports, the workers and what waits between them need, with room
 // for the largest frame configured. Before ports_start. Returns: owned, or NULL with the reason logged.
@@ -57,7 +69,8 @@ int port_queue_fd(const struct port *port, uint16_t queue);
 // Port whose twin has this ifindex, or NULL.
 struct port *port_by_ifindex(uint32_t ifindex);
 
-// Follows the link state of the device: sets port->carrier and hands it to the twin when it changed.
+// Follows the link state of a device: sets port->carrier, its VLANs' too, and hands it to the twins when
+// it changed.
 // Thread: mirror only.
 void port_set_carrier(struct port *port, bool has_carrier);
 // Asks the device itself; for devices without a netdev underneath. Thread: mirror only.

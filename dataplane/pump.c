@@ -110,7 +110,25 @@ static unsigned int from_worker(struct worker *w)
 	return n;
 }
 
-// Frames of the kernel leave their port as they are; one worker per port keeps their order.
+// Puts the tag of the link's VLAN into a frame. Returns: false without room.
+static bool tag(const struct port *port, struct rte_mbuf *m)
+{
+	const uint16_t vlan[2] = { rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN),
+		rte_cpu_to_be_16(port->vlan) };
+	char *data;
+
+	if (m->data_len < RTE_ETHER_HDR_LEN)
+		return false;
+	data = rte_pktmbuf_prepend(m, sizeof(vlan));
+	if (data == NULL)
+		return false;
+	memmove(data, data + sizeof(vlan), 2 * RTE_ETHER_ADDR_LEN);
+	memcpy(data + 2 * RTE_ETHER_ADDR_LEN, vlan, sizeof(vlan));
+	return true;
+}
+
+// Frames of the kernel leave their port as they are, but for the tag; one worker per port keeps their
+// order.
 static unsigned int from_twin(const struct port *port)
 {
 	struct rte_mbuf *pkts[TURN_MAX];
@@ -121,15 +139,17 @@ static unsigned int from_twin(const struct port *port)
 
 		if (m == NULL && errno == EAGAIN)
 			break;
-		if (m == NULL) {
+		if (m == NULL || (port->vlan != 0 && !tag(port, m))) {
+			rte_pktmbuf_free(m);
 			pump_count_drop(PUMP_DROP_no_buffer);
 			break;
 		}
-		*pkt_meta(m) = (struct pkt_meta){ .kind = PKT_FRAME, .port = (uint8_t)port->index };
+		*pkt_meta(m) =
+			(struct pkt_meta){ .kind = PKT_FRAME, .port = (uint8_t)port->device };
 		pkts[n++] = m;
 	}
 	if (n > 0)
-		inject(&workers[port->index % n_workers], pkts, n);
+		inject(&workers[port->device % n_workers], pkts, n);
 	pump_stats.from_host += n;
 	return n;
 }
@@ -184,7 +204,7 @@ bool pump_turn(void)
 
 	for (uint16_t i = 0; i < n_workers; i++)
 		n += from_worker(&workers[i]);
-	for (uint16_t i = 0; i < n_ports; i++)
+	for (uint16_t i = 0; i < n_links; i++)
 		n += from_twin(&ports[i]);
 	n += from_host();
 	return n > 0;

@@ -5,10 +5,24 @@
 // the top of its file. A stage costs nothing when its lane is empty.
 #pragma once
 
+#include <rte_ether.h>
+
 #include "dataplane/worker.h"
 
-// Frames from a port -> route | host. Moves pkts[n], 1 <= n <= BURST, of port index port.
+// Frames from a port -> route | route4 | host. Moves pkts[n], 1 <= n <= BURST, of port index port.
 void stage_classify(struct worker *w, uint8_t port, struct rte_mbuf **pkts, unsigned int n);
+
+// What the main lcore or an earlier burst had: by its IP version -> route | route4.
+static inline void stage_enter(struct worker *w, struct rte_mbuf *m)
+{
+	lane_add(unlikely(pkt_is_ip4(m)) ? &w->route4 : &w->route, m, NULL);
+}
+
+// IPv4: look-up. route4 -> host | forward4 | drops.
+void stage_ip4_route(struct worker *w);
+
+// IPv4: forwarding. forward4 -> tx | glean | ports (fragments) | drops.
+void stage_ip4_forward(struct worker *w);
 
 // First look-up. route -> local | home | forward | drops.
 void stage_route(struct worker *w);
@@ -75,6 +89,49 @@ bool stage_shim_out(struct rte_mbuf *m, const struct ip6 *care_of, uint16_t mtu)
 
 // Sends m on to an adjacency, or to wait for its neighbour. nh is NEXTHOP_ADJACENCY or NEXTHOP_GLEAN.
 void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
+
+// Hands m, whose data begins at its IP header, to the twin of the link that it came from.
+void stage_host(struct worker *w, struct rte_mbuf *m);
+
+// Puts the Ethernet header of nh (NEXTHOP_ADJACENCY) in front. Returns: false without room.
+static inline bool stage_ether(struct rte_mbuf *m, const struct nexthop *nh)
+{
+	char *ether = rte_pktmbuf_prepend(m, nh->ether_len);
+
+	if (unlikely(ether == NULL))
+		return false;
+	memcpy(ether, nh->ether, RTE_ETHER_HDR_LEN);
+	if (unlikely(nh->ether_len > RTE_ETHER_HDR_LEN))
+		memcpy(ether + RTE_ETHER_HDR_LEN, nh->ether + RTE_ETHER_HDR_LEN, RTE_VLAN_HLEN);
+	return true;
+}
+
+// Sends m past the tx lane, which has room for one packet of each that came in: for fragments. nh is
+// NEXTHOP_ADJACENCY, NEXTHOP_GLEAN or NEXTHOP_HOME (a care-of address that is a home address).
+void stage_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
+
+// Takes one of the worker's tokens for ICMP errors of either version. Returns: false when it has none.
+bool stage_icmp_token(struct worker *w);
+
+// Makes an ICMPv4 error about the packet in m (which stays the caller's) and holds it for the next
+// burst, unless RFC 1812 4.3.2.7 forbids it or the worker's budget is used up.
+void stage_ip4_error(
+	struct worker *w, struct rte_mbuf *m, uint8_t type, uint8_t code, uint32_t param);
+
+// The address that ICMPv4 errors about packets of a link come from. Before start.
+void stage_ip4_source_set(uint8_t port, uint32_t address_be);
+
+// Ends m for reason after telling its sender.
+static inline void stage_ip4_refuse(struct worker *w, struct rte_mbuf *m, enum drop_reason reason,
+	uint8_t type, uint8_t code, uint32_t param)
+{
+	stage_ip4_error(w, m, type, code, param);
+	worker_drop(w, m, reason);
+}
+
+// Cuts m (moved) into fragments of at most mtu bytes and sends them.
+void stage_ip4_fragment(
+	struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu);
 
 // Makes an ICMPv6 error about the packet in m (which stays the caller's) and holds it for the next
 // burst, unless RFC 4443 2.4 (e) forbids it or the worker's budget is used up.

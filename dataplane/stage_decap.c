@@ -12,6 +12,7 @@
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
+#include "dataplane/domain.h"
 #include "dataplane/fib.h"
 
 enum { ECN_MASK = 3, ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 };
@@ -62,7 +63,7 @@ static void source_keys(
 			const struct nexthop *nh;
 			uint32_t idx;
 
-			fib6_lookup_bulk(&in->src, &idx, 1);
+			fib6_lookup_bulk(DOMAIN_TRANSPORT, &in->src, &idx, 1);
 			nh = nexthop_get(idx);
 			home = nh->type == NEXTHOP_HOME ? anchor_home_prefix(nh->home_prefix)
 							: NULL;

@@ -12,6 +12,7 @@
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
+#include "dataplane/domain.h"
 #include "dataplane/fib.h"
 #include "dataplane/pmtu.h"
 
@@ -114,6 +115,7 @@ static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct bindin
 	out->dst = b->care_of;
 	meta->n_encaps++;
 	meta->flags &= (uint8_t)~PKT_FROM_HOST;
+	meta->domain = DOMAIN_TRANSPORT;
 	return true;
 }
 
@@ -171,7 +173,7 @@ void stage_encap(struct worker *w)
 	in->n = 0;
 	if (n == 0)
 		return;
-	fib6_lookup_bulk(care_of, idx, n);
+	fib6_lookup_bulk(DOMAIN_TRANSPORT, care_of, idx, n);
 	for (unsigned int i = 0; i < n; i++)
 		encap_one(w, in->pkts[i], bindings[i], idx[i]);
 }

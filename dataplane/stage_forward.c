@@ -36,7 +36,12 @@ void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh
 		lane_add(&w->tx, m, nh);
 		return;
 	}
-	pkt_priv(m)->target = nh->on_link ? pkt_ip6(m)->dst : nh->target;
+	if (!nh->on_link)
+		pkt_priv(m)->target = nh->target;
+	else if (pkt_is_ip4(m))
+		pkt_priv(m)->target = ip6_from_ip4(pkt_ip4(m)->dst_be);
+	else
+		pkt_priv(m)->target = pkt_ip6(m)->dst;
 	pkt_meta(m)->port = nh->port;
 	worker_to_main(w, m, PKT_GLEAN);
 }

@@ -20,7 +20,7 @@ enum {
 	ICMP6_LAST_ERROR = 127,
 };
 
-static struct ip6 icmp_source[CONFIG_MAX_PORTS];
+static struct ip6 icmp_source[CONFIG_MAX_LINKS];
 
 void stage_icmp_source_set(uint8_t port, const struct ip6 *address)
 {
@@ -49,7 +49,7 @@ static bool may_answer(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
 }
 
 // A token bucket kept as the time up to which tokens are spent.
-static bool take_token(struct worker *w)
+bool stage_icmp_token(struct worker *w)
 {
 	uint64_t cost = rte_get_tsc_hz() / ICMP_PER_SECOND;
 	uint64_t oldest = w->now_tsc - ICMP_BURST * cost;
@@ -98,13 +98,15 @@ static struct rte_mbuf *error_alloc(struct worker *w, struct rte_mbuf *m)
 		      meta->n_encaps == 0;
 	struct rte_mbuf *error = NULL;
 
-	if (!is_own && may_answer(m, pkt_ip6(m)) && take_token(w))
+	if (!is_own && may_answer(m, pkt_ip6(m)) && stage_icmp_token(w))
 		error = rte_pktmbuf_alloc(w->pool);
 	if (error == NULL) {
 		w->stats.icmp_suppressed++;
 		return NULL;
 	}
-	*pkt_meta(error) = (struct pkt_meta){ .flags = PKT_LOCAL_ORIGIN, .port = meta->port };
+	*pkt_meta(error) = (struct pkt_meta){
+		.flags = PKT_LOCAL_ORIGIN, .port = meta->port, .domain = meta->domain
+	};
 	return error;
 }
 

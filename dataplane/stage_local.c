@@ -42,8 +42,9 @@ int stage_upper(const struct rte_mbuf *m, unsigned int *off)
 }
 
 // The twin takes Ethernet frames: gives the packet a header as if it had just come in.
-static void to_host(struct worker *w, struct rte_mbuf *m)
+void stage_host(struct worker *w, struct rte_mbuf *m)
 {
+	uint16_t type = pkt_is_ip4(m) ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6;
 	const struct port *port = &ports[pkt_meta(m)->port];
 	struct rte_ether_hdr *eth =
 		(struct rte_ether_hdr *)(void *)rte_pktmbuf_prepend(m, sizeof(*eth));
@@ -55,7 +56,7 @@ static void to_host(struct worker *w, struct rte_mbuf *m)
 	rte_ether_addr_copy(&port->mac, &eth->dst_addr);
 	rte_ether_addr_copy(&port->mac, &eth->src_addr);
 	eth->src_addr.addr_bytes[0] ^= 0x02; // any station but ourselves
-	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
+	eth->ether_type = rte_cpu_to_be_16(type);
 	worker_to_main(w, m, PKT_FRAME);
 }
 
@@ -138,7 +139,7 @@ void stage_local(struct worker *w)
 			pkt_meta(m)->outer_len = (uint16_t)off;
 			worker_to_main(w, m, PKT_ERROR);
 		} else {
-			to_host(w, m);
+			stage_host(w, m);
 		}
 	}
 }

@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: local, home, forward (adjacency or glean), drops no_route, route_drop.
+// Exits: local, home, forward (adjacency or glean), host (addresses of ours in other domains than 0,
+// where there are no tunnels and no signalling), drops no_route, route_drop.
 
 #include "dataplane/stage.h"
 
+#include "dataplane/domain.h"
 #include "dataplane/fib.h"
+
+// Looks up run by run of one domain; nearly every burst is one run.
+static void look_up(struct rte_mbuf **pkts, const struct ip6 *dst, uint32_t *idx, unsigned int n)
+{
+	unsigned int end;
+
+	for (unsigned int i = 0; i < n; i = end) {
+		uint8_t domain = pkt_meta(pkts[i])->domain;
+
+		for (end = i + 1; end < n && pkt_meta(pkts[end])->domain == domain;)
+			end++;
+		fib6_lookup_bulk(domain, dst + i, idx + i, end - i);
+	}
+}
 
 void stage_route(struct worker *w)
 {
@@ -19,7 +35,7 @@ void stage_route(struct worker *w)
 	in->n = 0;
 	for (unsigned int i = 0; i < n; i++)
 		dst[i] = pkt_ip6(in->pkts[i])->dst;
-	fib6_lookup_bulk(dst, idx, n);
+	look_up(in->pkts, dst, idx, n);
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = in->pkts[i];
 		const struct nexthop *nh = nexthop_get(idx[i]);
@@ -31,7 +47,10 @@ void stage_route(struct worker *w)
 			lane_add(&w->home, m, nh);
 			break;
 		case NEXTHOP_LOCAL:
-			lane_add(&w->local, m, nh);
+			if (likely(pkt_meta(m)->domain == DOMAIN_TRANSPORT))
+				lane_add(&w->local, m, nh);
+			else
+				stage_host(w, m);
 			break;
 		case NEXTHOP_ADJACENCY:
 		case NEXTHOP_GLEAN:

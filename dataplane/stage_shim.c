@@ -9,6 +9,7 @@
 
 #include "dataplane/anchor.h"
 #include "dataplane/base/cursor.h"
+#include "dataplane/domain.h"
 #include "dataplane/fib.h"
 
 enum {
@@ -34,7 +35,7 @@ bool stage_is_own_source(struct rte_mbuf *m)
 
 	if (pkt_meta(m)->flags & (PKT_LOCAL_ORIGIN | PKT_TUNNELLED))
 		return false;
-	fib6_lookup_bulk(&pkt_ip6(m)->src, &idx, 1);
+	fib6_lookup_bulk(pkt_meta(m)->domain, &pkt_ip6(m)->src, &idx, 1);
 	return nexthop_get(idx)->type == NEXTHOP_LOCAL;
 }
 
@@ -46,7 +47,7 @@ static const struct binding *binding_of(const struct worker *w, const struct ip6
 	const struct nexthop *nh;
 	uint32_t idx;
 
-	fib6_lookup_bulk(home, &idx, 1);
+	fib6_lookup_bulk(DOMAIN_TRANSPORT, home, &idx, 1);
 	nh = nexthop_get(idx);
 	if (nh->type != NEXTHOP_HOME)
 		return NULL;

@@ -5,8 +5,17 @@
 
 #include "dataplane/stage.h"
 
-#include <rte_ether.h>
-#include <rte_memcpy.h>
+void stage_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (nh->type == NEXTHOP_HOME)
+		worker_again(w, m);
+	else if (nh->type != NEXTHOP_ADJACENCY)
+		stage_egress(w, m, nh);
+	else if (!stage_ether(m, nh))
+		worker_drop(w, m, DROP_no_headroom);
+	else
+		worker_out(w, nh->device, m);
+}
 
 void stage_tx(struct worker *w)
 {
@@ -16,13 +25,11 @@ void stage_tx(struct worker *w)
 	in->n = 0;
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = in->pkts[i];
-		char *eth = rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
 
-		if (unlikely(eth == NULL)) {
+		if (unlikely(!stage_ether(m, in->nh[i]))) {
 			worker_drop(w, m, DROP_no_headroom);
 			continue;
 		}
-		memcpy(eth, in->nh[i]->ether, RTE_ETHER_HDR_LEN);
-		worker_out(w, in->nh[i]->port, m);
+		worker_out(w, in->nh[i]->device, m);
 	}
 }

@@ -13,13 +13,18 @@
 // name, what it means.
 #define DROP_REASONS(X)                                                                           \
 	X(not_for_us, "unicast frame for another station")                                        \
+	X(broadcast_frame, "IPv4 unicast packet in a broadcast or multicast frame")               \
+	X(unknown_vlan, "frame of a VLAN that the port does not have")                            \
+	X(bad_ip4_header, "IPv4 version, length, truncated packet or malformed option")           \
+	X(bad_ip4_checksum, "IPv4 header checksum is wrong")                                      \
+	X(source_route, "IPv4 source route option")                                               \
 	X(bad_ip6_header, "IPv6 version, length or truncated packet")                             \
 	X(bad_address, "multicast, loopback or unspecified where it may not be")                  \
 	X(link_local_source, "link-local source that would have to be forwarded")                 \
 	X(no_route, "no route to the destination")                                                \
 	X(route_drop, "route is a blackhole, unreachable or prohibit")                            \
 	X(hop_limit, "hop limit exceeded")                                                        \
-	X(too_big, "packet larger than the next link, Packet Too Big sent where allowed")         \
+	X(too_big, "larger than the next link and not to be fragmented; its sender was told")     \
 	X(unbound, "home address without a binding")                                              \
 	X(not_filled, "home address before control has filled the tables")                        \
 	X(care_of_unroutable, "no usable route to the care-of address")                           \

@@ -17,6 +17,7 @@
 #include <linux/if_tun.h>
 
 #include "dataplane/base/log.h"
+#include "dataplane/domain.h"
 #include "dataplane/netdev.h"
 #include "dataplane/netlink.h"
 
@@ -24,14 +25,15 @@ enum {
 	BUSY_RETRIES = 40, // of 50 ms: the interface of a killed process may still be going away
 	BUSY_RETRY_US = 50000,
 	MAX_SEGMENTS = 16,
+	RULE_PREFERENCE = 180, // of domains: before what else the operator's rules or main say
 };
 
 static int requests = -1; // netlink socket for addresses; main lcore
 static uint32_t lo_ifindex;
 
 // The on-link prefixes of the twins, to place agent addresses. Written before start.
-static struct ip6_prefix on_link[CONFIG_MAX_PORTS][CONFIG_MAX_PORT_ADDRESSES];
-static uint8_t n_on_link[CONFIG_MAX_PORTS];
+static struct ip6_prefix on_link[CONFIG_MAX_LINKS][CONFIG_MAX_PORT_ADDRESSES];
+static uint8_t n_on_link[CONFIG_MAX_LINKS];
 
 int twin_init(void)
 {
@@ -97,26 +99,64 @@ static void set_sysctls(const char *name)
 	netdev_sysctl("ipv4", name, "accept_redirects", 0);
 }
 
-static int set_addresses(const struct port *port, const struct config_port *config)
+// Makes the kernel use the domain's table for a twin, and for what it sends from address a (unless NULL).
+static int set_rules(const struct port *port, const struct ip6_prefix *a)
 {
-	for (unsigned int i = 0; i < config->n_addresses; i++) {
-		int error =
-			netlink_address(requests, true, port->ifindex, &config->addresses[i], true);
+	uint32_t table = DOMAIN_TABLE_BASE + domain_number(port->domain);
+	struct netlink_rule rule = { .preference = RULE_PREFERENCE, .table = table };
+	int error = 0;
+
+	if (a != NULL) {
+		rule.family = ip6_is_v4mapped(&a->addr) ? AF_INET : AF_INET6;
+		rule.preference++; // after those by interface
+		rule.from = &a->addr;
+		return netlink_rule(requests, &rule);
+	}
+	for (unsigned int i = 0; i < 4 && error == 0; i++) {
+		rule.family = i < 2 ? AF_INET : AF_INET6;
+		rule.iif = i % 2 == 0 ? port->name : NULL;
+		rule.oif = i % 2 != 0 ? port->name : NULL;
+		error = netlink_rule(requests, &rule);
+	}
+	return error;
+}
+
+// Gives the twin an address; in a domain other than 0 with what the kernel does not do by itself there.
+static int set_address(const struct port *port, const struct ip6_prefix *address)
+{
+	bool is_apart = port->domain != DOMAIN_TRANSPORT;
+	struct ip6_prefix subnet = *address;
+	int error = netlink_address(requests, true, port->ifindex, address, !is_apart);
+
+	if (error != 0 || !is_apart)
+		return error;
+	ip6_mask(&subnet.addr, subnet.len);
+	error = netlink_route(requests, true, DOMAIN_TABLE_BASE + domain_number(port->domain),
+		&subnet, port->ifindex);
+	if (error == 0 && !ip6_is_linklocal(&address->addr))
+		error = set_rules(port, address);
+	return error;
+}
+
+static int set_addresses(const struct port *port, const struct ip6_prefix *addresses, uint8_t n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		int error = set_address(port, &addresses[i]);
 
 		if (error != 0) {
 			char text[PREFIX_STRLEN];
 
 			log_err("twin_address_failed port=%s address=%s error=%s", port->name,
-				prefix_str(&config->addresses[i], text), strerror(-error));
+				prefix_str(&addresses[i], text), strerror(-error));
 			return error;
 		}
-		on_link[port->index][i] = config->addresses[i];
+		on_link[port->index][i] = addresses[i];
 	}
-	n_on_link[port->index] = config->n_addresses;
+	n_on_link[port->index] = n;
 	return 0;
 }
 
-int twin_open(struct port *port, const struct config_port *config)
+int twin_open(struct port *port, const struct ip6_prefix *addresses, uint8_t n)
 {
 	int error;
 
@@ -140,7 +180,10 @@ int twin_open(struct port *port, const struct config_port *config)
 			strerror(-error));
 		goto close_twin;
 	}
-	error = set_addresses(port, config);
+	if (port->domain != DOMAIN_TRANSPORT)
+		error = set_rules(port, NULL);
+	if (error == 0)
+		error = set_addresses(port, addresses, n);
 	if (error != 0)
 		goto close_twin;
 	twin_set_carrier(port, port->carrier);
@@ -222,7 +265,9 @@ int twin_write(const struct port *port, struct rte_mbuf *pkt)
 // The interface that carries an agent address.
 static uint32_t local_ifindex(const struct ip6 *a)
 {
-	for (unsigned int p = 0; p < n_ports; p++) {
+	for (unsigned int p = 0; p < n_links; p++) {
+		if (ports[p].domain != DOMAIN_TRANSPORT)
+			continue; // tunnels end in domain 0
 		for (unsigned int i = 0; i < n_on_link[p]; i++) {
 			if (prefix_contains(&on_link[p][i], a))
 				return ports[p].ifindex;
@@ -234,9 +279,9 @@ static uint32_t local_ifindex(const struct ip6 *a)
 // True for an address that a twin has by configuration and must keep.
 static bool is_configured(const struct ip6 *a)
 {
-	for (unsigned int p = 0; p < n_ports; p++) {
+	for (unsigned int p = 0; p < n_links; p++) {
 		for (unsigned int i = 0; i < n_on_link[p]; i++) {
-			if (ip6_eq(&on_link[p][i].addr, a))
+			if (ports[p].domain == DOMAIN_TRANSPORT && ip6_eq(&on_link[p][i].addr, a))
 				return true;
 		}
 	}

@@ -23,9 +23,11 @@
 int twin_init(void);
 void twin_free(void);
 
-// Makes the twin of a port whose name, mac, mtu and carrier are set; fills ifindex and tap_fd. As
-// root. Returns: 0 or negative errno with the reason logged.
-int twin_open(struct port *port, const struct config_port *config);
+// Makes the twin of a port whose name, mac, mtu, domain and carrier are set, with n addresses; fills
+// ifindex and tap_fd. In a domain other than 0 the kernel routes what comes from the twin, goes out of
+// it or comes from its addresses by the domain's table. As root. Returns: 0 or negative errno with the
+// reason logged.
+int twin_open(struct port *port, const struct ip6_prefix *addresses, uint8_t n);
 // Closes it; the kernel removes the interface with its addresses and routes.
 void twin_close(struct port *port);
 

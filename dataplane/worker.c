@@ -109,9 +109,10 @@ static inline void hold_nested(struct worker *w)
 	w->tunnel.n = 0;
 }
 
-// What stands in the route lane runs through the pipeline.
+// What stands in the route lanes runs through the pipeline.
 static inline void run_stages(struct worker *w)
 {
+	stage_ip4_route(w);
 	stage_route(w);
 	stage_local(w);
 	stage_decap(w);
@@ -120,6 +121,7 @@ static inline void run_stages(struct worker *w)
 	hold_nested(w);
 	stage_encap(w);
 	stage_forward(w);
+	stage_ip4_forward(w);
 	stage_tx(w);
 }
 
@@ -155,7 +157,7 @@ static unsigned int take_main(struct worker *w)
 		if (pkt_meta(m)->kind == PKT_FRAME)
 			worker_out(w, pkt_meta(m)->port, m);
 		else
-			lane_add(&w->route, m, NULL);
+			stage_enter(w, m);
 	}
 	if (n > 0)
 		run_stages(w);
@@ -185,7 +187,7 @@ static unsigned int take_again(struct worker *w)
 	if (likely(n == 0))
 		return 0;
 	for (unsigned int i = 0; i < n; i++)
-		lane_add(&w->route, w->again[i], NULL);
+		stage_enter(w, w->again[i]);
 	w->n_again -= (uint16_t)n;
 	memmove(w->again, w->again + n, w->n_again * sizeof(w->again[0]));
 	run_stages(w);

@@ -61,6 +61,7 @@ struct worker {
 
 	// Lanes of the burst under way.
 	struct lane route, local, tunnel, home, forward, tx;
+	struct lane route4, forward4; // IPv4
 	uint16_t n_again;
 	struct rte_mbuf *again[AGAIN_MAX];
 	struct {

@@ -22,8 +22,9 @@ enum mode { MODE_MAC, MODE_ENCAP, MODE_DECAP, MODE_MIXED, MODE_MAX };
 
 static const char *const mode_names[MODE_MAX] = { "mac", "encap", "decap", "mixed" };
 
-struct port ports[CONFIG_MAX_PORTS];
+struct port ports[CONFIG_MAX_LINKS];
 uint16_t n_ports = 1;
+uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 bool anchor_is_filled = true;
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
@@ -159,29 +160,30 @@ static void frame_init(struct frame *f, bool is_up, const struct ip6 *dst)
 
 static int fib_fill(void)
 {
-	const struct nexthop adjacency = {
-		.type = NEXTHOP_ADJACENCY, .mtu = 1500, .ether = { [12] = 0x86, 0xdd }
-	};
+	const struct nexthop adjacency = { .type = NEXTHOP_ADJACENCY,
+		.mtu = 1500,
+		.ether = { [12] = 0x86, 0xdd },
+		.ether_len = 14 };
 	const struct nexthop local = { .type = NEXTHOP_LOCAL };
 	const struct nexthop home = { .type = NEXTHOP_HOME, .home_prefix = 1, .key_len = 128 };
 	struct ip6_prefix p = { .addr = agent_address, .len = 128 };
 	int error;
 
-	if (nexthop_init(N_ROUTES + 16) != 0 || fib6_init(N_ROUTES + 16) != 0)
+	if (nexthop_init(N_ROUTES + 16) != 0 || fib_init(1, N_ROUTES + 16) != 0)
 		return -ENOMEM;
-	error = fib6_set(&p, nexthop_add(&local));
+	error = fib_set(0, FIB_IP6, &p, nexthop_add(&local));
 	p.len = 64;
 	ip6_mask(&p.addr, p.len);
 	if (error == 0)
-		error = fib6_set(&p, nexthop_add(&home));
+		error = fib_set(0, FIB_IP6, &p, nexthop_add(&home));
 	for (uint16_t r = 0; r < N_ROUTES && error == 0; r++) {
 		uint16_t route = rte_cpu_to_be_16(r);
 
 		p = (struct ip6_prefix){ .addr = { .b = { 0x24, 0 } }, .len = 48 };
 		memcpy(p.addr.b + 4, &route, sizeof(route));
-		error = fib6_set(&p, nexthop_add(&adjacency));
+		error = fib_set(0, FIB_IP6, &p, nexthop_add(&adjacency));
 	}
-	fib6_commit();
+	fib_commit();
 	return error;
 }
 
@@ -359,7 +361,7 @@ int main(int argc, char **argv)
 	gen.random = 88172645463325252ULL;
 	anchors_init();
 	rcu_online(0);
-	rcu_offline(0); // fib6_commit waits for readers
+	rcu_offline(0); // fib_commit waits for readers
 	if (device_init() != 0 || fib_fill() != 0)
 		return EXIT_FAILURE;
 	if (sched_setscheduler(0, SCHED_FIFO, &fifo) != 0)

@@ -46,6 +46,15 @@ static inline bool ip6_is_linklocal(const struct ip6 *a)
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
+// The v4-mapped form of an IPv4 address in network order.
+static inline struct ip6 ip6_from_ip4(uint32_t address_be)
+{
+	struct ip6 a = { .b = { [10] = 0xff, [11] = 0xff } };
+
+	memcpy(a.b + 12, &address_be, sizeof(address_be));
+	return a;
+}
+
 // True for ::ffff:0:0/96.
 bool ip6_is_v4mapped(const struct ip6 *a);
 

@@ -65,7 +65,43 @@ struct ip6_hdr_wire {
 } __attribute__((packed, aligned(2)));
 static_assert(sizeof(struct ip6_hdr_wire) == 40, "IPv6 header");
 
-// ICMPv6 error header, RFC 4443 section 2.1: param is MTU or pointer.
+// The fixed IPv4 header, RFC 791 section 3.1.
+struct ip4_hdr_wire {
+	uint8_t version_ihl; // version 4 bits, header length in 4 bytes 4 bits
+	uint8_t tos;
+	uint16_t total_len_be;
+	uint16_t id_be;
+	uint16_t fragment_be; // IP4_DF, IP4_MF, offset in 8 bytes
+	uint8_t ttl;
+	uint8_t protocol;
+	uint16_t cksum_be;
+	uint32_t src_be;
+	uint32_t dst_be;
+} __attribute__((packed, aligned(2)));
+static_assert(sizeof(struct ip4_hdr_wire) == 20, "IPv4 header");
+
+enum {
+	IP4_DF = 0x4000, // of fragment_be, host order
+	IP4_MF = 0x2000,
+	IP4_OFFSET = 0x1fff,
+};
+
+// ICMPv4 types and codes that we send or look at. RFC 792, RFC 1812 section 5.2.7.1.
+enum icmp4_type {
+	ICMP4_UNREACH = 3,
+	ICMP4_SOURCE_QUENCH = 4,
+	ICMP4_REDIRECT = 5,
+	ICMP4_TIME_EXCEEDED = 11,
+	ICMP4_PARAM_PROBLEM = 12,
+};
+
+enum icmp4_unreach_code {
+	ICMP4_UNREACH_NET = 0,
+	ICMP4_UNREACH_FRAGMENTATION = 4, // needed and DF set
+	ICMP4_UNREACH_PROHIBITED = 13,
+};
+
+// ICMPv6 error header, RFC 4443 section 2.1: param is MTU or pointer. ICMPv4 errors have the same form.
 struct icmp6_hdr_wire {
 	uint8_t type;
 	uint8_t code;

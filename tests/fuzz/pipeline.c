@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include <rte_eal.h>
+#include <rte_ip.h>
 
 #include "dataplane/anchor.h"
 #include "dataplane/fib.h"
@@ -23,13 +24,25 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-enum { HOMES = 8, OF_HOST = 0x8000, HEADROOM = RTE_PKTMBUF_HEADROOM, FRAMES_MAX = 16 };
+enum { HOMES = 8, OF_HOST = 0x8000, HEADROOM = RTE_PKTMBUF_HEADROOM, FRAMES_MAX = 16, VLAN = 7 };
 
 // Next hops by number, as the stand-in FIB below answers.
-enum { NH_NONE, NH_LOCAL, NH_HOME, NH_ADJACENCY, NH_GLEAN, NH_DROP, NH_GROUP, NH_MAX };
+enum {
+	NH_NONE,
+	NH_LOCAL,
+	NH_HOME,
+	NH_ADJACENCY,
+	NH_GLEAN,
+	NH_DROP,
+	NH_GROUP,
+	NH_IP4,
+	NH_NARROW,
+	NH_MAX
+};
 
-struct port ports[CONFIG_MAX_PORTS];
+struct port ports[CONFIG_MAX_LINKS];
 uint16_t n_ports = 1;
+uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 bool anchor_is_filled = true;
@@ -39,9 +52,20 @@ static const struct nexthop nexthops[NH_MAX] = {
 	[NH_NONE] = { .type = NEXTHOP_NO_ROUTE },
 	[NH_LOCAL] = { .type = NEXTHOP_LOCAL },
 	[NH_HOME] = { .type = NEXTHOP_HOME, .home_prefix = 1, .key_len = 128 },
-	[NH_ADJACENCY] = { .type = NEXTHOP_ADJACENCY, .mtu = 1500, .ether = { [12] = 0x86, 0xdd } },
+	[NH_ADJACENCY] = { .type = NEXTHOP_ADJACENCY,
+		.mtu = 1500,
+		.ether = { [12] = 0x86, 0xdd },
+		.ether_len = 14 },
 	[NH_GLEAN] = { .type = NEXTHOP_GLEAN, .mtu = 1400, .on_link = 1 },
 	[NH_DROP] = { .type = NEXTHOP_DROP },
+	[NH_IP4] = { .type = NEXTHOP_ADJACENCY,
+		.mtu = 1500,
+		.ether = { [12] = 0x08, 0x00 },
+		.ether_len = 14 },
+	[NH_NARROW] = { .type = NEXTHOP_ADJACENCY,
+		.mtu = 300,
+		.ether = { [12] = 0x81, 0x00, 0, VLAN, 0x08, 0x00 },
+		.ether_len = 18 },
 	[NH_GROUP] = { .type = NEXTHOP_GROUP,
 		.n_members = 2,
 		.members = { NH_ADJACENCY, NH_GLEAN } },
@@ -52,13 +76,13 @@ static const struct ip6 agent_address = { .b = { 0x20, 1, 0xd, 0xb8, 0, 1, [15] 
 static struct worker *worker;
 
 // 2001:db8:1::/64 home (::1 the agent), :a:: and :b:: reachable, :c:: dropped, :d:: multipath.
-void fib6_lookup_bulk(const struct ip6 *dst, uint32_t *out, unsigned int n)
+void fib6_lookup_bulk(uint8_t domain, const struct ip6 *dst, uint32_t *out, unsigned int n)
 {
 	static const uint8_t block[5] = { 0x20, 1, 0xd, 0xb8, 0 };
 
 	for (unsigned int i = 0; i < n; i++) {
-		out[i] = NH_NONE;
-		if (memcmp(dst[i].b, block, sizeof(block)) != 0)
+		out[i] = domain == 0 ? NH_NONE : NH_LOCAL;
+		if (domain != 0 || memcmp(dst[i].b, block, sizeof(block)) != 0)
 			continue;
 		switch (dst[i].b[5]) {
 		case 1:
@@ -77,6 +101,22 @@ void fib6_lookup_bulk(const struct ip6 *dst, uint32_t *out, unsigned int n)
 			out[i] = NH_GROUP;
 			break;
 		}
+	}
+}
+
+// 10/8 reachable, 10.1/16 too but over a narrow VLAN, 10.2/16 unresolved, 10.3/16 dropped, 10.4/16 ours.
+// Domain 1, that of the VLAN, has routes of its own.
+void fib4_lookup_bulk(uint8_t domain, const uint32_t *dst_be, uint32_t *out, unsigned int n)
+{
+	static const uint32_t second[] = { NH_IP4, NH_NARROW, NH_GLEAN, NH_DROP, NH_LOCAL };
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t dst = rte_be_to_cpu_32(dst_be[i]);
+		uint8_t block = dst >> 16 & 0xff;
+
+		out[i] = dst >> 24 != 10 ? NH_NONE
+			 : domain == 1   ? NH_NARROW
+					 : second[block < RTE_DIM(second) ? block : 0];
 	}
 }
 
@@ -166,6 +206,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	}
 	ports[0].mac = (struct rte_ether_addr){ { 2, 0, 0, 0, 0, 1 } };
 	stage_icmp_source_set(0, &source);
+	stage_ip4_source_set(0, rte_cpu_to_be_32(0x0a040001));
+	ports[1] = ports[0];
+	ports[1].index = 1;
+	ports[1].vlan = VLAN;
+	ports[1].domain = 1;
+	port_vlans[0][VLAN] = 1;
 	return 0;
 }
 
@@ -266,6 +312,29 @@ static void check_routed(const struct ip6_hdr_wire *ip, uint32_t len)
 	require(is_right);
 }
 
+// What leaves as IPv4 is whole, within the MTU, and its checksum is right.
+static void check_sent4(struct rte_mbuf *m)
+{
+	uint8_t copy[2048];
+	const uint8_t *frame = rte_pktmbuf_read(m, 0, m->pkt_len, copy);
+	bool is_tagged = frame[12] == 0x81;
+	unsigned int head = is_tagged ? 18 : 14, len = m->pkt_len - head;
+	const struct ip4_hdr_wire *ip = (const void *)(frame + head);
+
+	require(frame[head - 2] == 0x08 && frame[head - 1] == 0x00 && len >= sizeof(*ip));
+	require(!is_tagged || (frame[15] == VLAN && len <= 300));
+	require(ip->version_ihl >> 4 == 4 && (ip->version_ihl & 0xf) >= 5 &&
+		rte_be_to_cpu_16(ip->total_len_be) == len && ip->ttl > 0 &&
+		rte_raw_cksum(ip, (ip->version_ihl & 0xfu) * 4) == 0xffff);
+}
+
+static bool is_sent4(struct rte_mbuf *m)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	return frame[12] != 0x86;
+}
+
 static void check_sent(struct rte_mbuf *m)
 {
 	const struct ip6_hdr_wire *ip =
@@ -309,8 +378,12 @@ static void drain(void)
 			rte_pktmbuf_free(m);
 		}
 	}
-	for (uint16_t i = 0; i < worker->out[0].n; i++)
-		check_sent(worker->out[0].pkts[i]);
+	for (uint16_t i = 0; i < worker->out[0].n; i++) {
+		if (is_sent4(worker->out[0].pkts[i]))
+			check_sent4(worker->out[0].pkts[i]);
+		else
+			check_sent(worker->out[0].pkts[i]);
+	}
 	out_flush(worker, 0);
 }
 

@@ -79,7 +79,7 @@ static void compare_lookups(void)
 		for (unsigned int i = 0; i < n; i++)
 			dst[i] = i % 2 != 0 ? random_prefix().addr
 					    : model[rand() % N_SLOTS].prefix.addr;
-		fib6_lookup_bulk(dst, out, n);
+		fib6_lookup_bulk(0, dst, out, n);
 		for (unsigned int i = 0; i < n; i++)
 			CU_ASSERT_EQUAL_FATAL(out[i], model_lookup(&dst[i]));
 	}
@@ -88,7 +88,7 @@ static void compare_lookups(void)
 static void test_random(void)
 {
 	srand(20263);
-	CU_ASSERT_EQUAL_FATAL(fib6_init(MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES), 0);
 	memset(model, 0, sizeof(model));
 	for (unsigned int i = 0; i < N_SLOTS; i++) {
 		do {
@@ -104,19 +104,19 @@ static void test_random(void)
 				continue;
 			if (rand() % 2 != 0) {
 				r->nexthop = 1 + (uint32_t)rand() % 1000000;
-				CU_ASSERT_EQUAL(fib6_set(&r->prefix, r->nexthop), 0);
+				CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &r->prefix, r->nexthop), 0);
 			} else {
 				int wanted = r->nexthop != 0 || r->prefix.len == 0 ? 0 : -ENOENT;
 
-				CU_ASSERT_EQUAL(fib6_del(&r->prefix), wanted);
+				CU_ASSERT_EQUAL(fib_del(0, FIB_IP6, &r->prefix), wanted);
 				r->nexthop = 0;
 			}
 		}
-		fib6_commit();
+		fib_commit();
 		compare_lookups();
-		CU_ASSERT_FALSE(fib6_commit()); // nothing left to publish
+		CU_ASSERT_FALSE(fib_commit()); // nothing left to publish
 	}
-	fib6_free();
+	fib_free();
 }
 
 static void test_unseen_before_commit(void)
@@ -124,14 +124,14 @@ static void test_unseen_before_commit(void)
 	struct ip6_prefix p = { .addr = { { 0x20, 1 } }, .len = 32 };
 	uint32_t out;
 
-	CU_ASSERT_EQUAL_FATAL(fib6_init(MAX_ROUTES), 0);
-	CU_ASSERT_EQUAL(fib6_set(&p, 7), 0);
-	fib6_lookup_bulk(&p.addr, &out, 1);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 7), 0);
+	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 0);
-	CU_ASSERT_TRUE(fib6_commit());
-	fib6_lookup_bulk(&p.addr, &out, 1);
+	CU_ASSERT_TRUE(fib_commit());
+	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 7);
-	fib6_free();
+	fib_free();
 }
 
 static void test_full(void)
@@ -140,27 +140,92 @@ static void test_full(void)
 	unsigned int n = 0;
 	uint32_t out;
 
-	CU_ASSERT_EQUAL_FATAL(fib6_init(16), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, 16), 0);
 	do {
 		p.addr.b[3] = (uint8_t)(n >> 8);
 		p.addr.b[4] = (uint8_t)n;
 		p.addr.b[0] = 0x20;
 		n++;
-	} while (fib6_set(&p, n) == 0 && n < 60000);
+	} while (fib_set(0, FIB_IP6, &p, n) == 0 && n < 60000);
 	CU_ASSERT_TRUE(n > 16 && n < 60000);
-	fib6_commit();
-	fib6_lookup_bulk(&p.addr, &out, 1);
+	fib_commit();
+	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 0); // the refused one
 	p.addr.b[3] = p.addr.b[4] = 0;
-	fib6_lookup_bulk(&p.addr, &out, 1);
+	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 1);
-	CU_ASSERT_EQUAL(fib6_del(&p), 0); // room again, in both tables
+	CU_ASSERT_EQUAL(fib_del(0, FIB_IP6, &p), 0); // room again, in both tables
 	p.len = 49;
-	CU_ASSERT_EQUAL(fib6_set(&p, 5), 0);
-	fib6_commit();
-	fib6_lookup_bulk(&p.addr, &out, 1);
+	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 5), 0);
+	fib_commit();
+	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 5);
-	fib6_free();
+	fib_free();
+}
+
+// --- IPv4 and domains ----------------------------------------------------------------------------
+
+static struct ip6_prefix random_prefix4(void)
+{
+	static const uint8_t lens[] = { 0, 1, 8, 12, 16, 23, 24, 25, 30, 31, 32, 32 };
+	struct ip6_prefix p = { .len = (uint8_t)(96 + lens[(size_t)rand() % sizeof(lens)]) };
+
+	p.addr.b[10] = p.addr.b[11] = 0xff;
+	for (unsigned int i = 12; i < sizeof(p.addr.b); i++)
+		p.addr.b[i] = (uint8_t)(rand() % 3 * 0x7f);
+	ip6_mask(&p.addr, p.len);
+	return p;
+}
+
+static void compare_lookups4(uint8_t domain)
+{
+	struct ip6 dst[64];
+	uint32_t dst_be[64], out[64];
+
+	for (unsigned int i = 0; i < 64; i++) {
+		dst[i] = random_prefix4().addr;
+		dst[i].b[15] = (uint8_t)rand();
+		memcpy(&dst_be[i], dst[i].b + 12, sizeof(dst_be[i]));
+	}
+	fib4_lookup_bulk(domain, dst_be, out, 64);
+	for (unsigned int i = 0; i < 64; i++)
+		CU_ASSERT_EQUAL_FATAL(out[i], model_lookup(&dst[i]));
+}
+
+static void test_random4(void)
+{
+	const uint8_t domain = 1;
+	struct ip6 v6 = { .b = { 0x20, 1 } };
+	uint32_t dst_be = 0x01020304, out;
+
+	srand(20264);
+	CU_ASSERT_EQUAL_FATAL(fib_init(2, MAX_ROUTES), 0);
+	memset(model, 0, sizeof(model));
+	for (unsigned int round = 0; round < N_ROUNDS; round++) {
+		for (unsigned int i = 0; i < 20; i++) {
+			struct ip6_prefix p = random_prefix4();
+			struct route *r = model;
+
+			while (r < model + N_SLOTS - 1 && r->prefix.len != 0 &&
+				(r->prefix.len != p.len || !ip6_eq(&r->prefix.addr, &p.addr)))
+				r++;
+			if (rand() % 2 != 0) {
+				*r = (struct route){ p, 1 + (uint32_t)rand() % 1000000 };
+				CU_ASSERT_EQUAL(fib_set(domain, FIB_IP4, &p, r->nexthop), 0);
+			} else if (r->nexthop != 0) {
+				CU_ASSERT_EQUAL(fib_del(domain, FIB_IP4, &p), 0);
+				r->nexthop = 0;
+			}
+		}
+		fib_commit();
+		compare_lookups4(domain);
+	}
+	// Neither the other domain nor the other family knows any of it.
+	fib4_lookup_bulk(0, &dst_be, &out, 1);
+	CU_ASSERT_EQUAL(out, 0);
+	fib6_lookup_bulk(domain, &v6, &out, 1);
+	CU_ASSERT_EQUAL(out, 0);
+	fib_free();
 }
 
 // A worker in small.
@@ -196,7 +261,7 @@ static void *read_on(void *arg)
 		const struct nexthop *stable, *churn;
 		uint32_t out[2];
 
-		fib6_lookup_bulk(dst, out, 2);
+		fib6_lookup_bulk(0, dst, out, 2);
 		stable = nexthop_get(out[0]);
 		churn = nexthop_get(out[1]);
 		reader->n_missed += stable->mtu != STABLE_MTU;
@@ -221,22 +286,22 @@ static void test_reader_beside_writer(void)
 
 	ip6_mask(&wide.addr, wide.len);
 	ip6_mask(&narrow.addr, narrow.len);
-	CU_ASSERT_EQUAL_FATAL(fib6_init(MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES), 0);
 	CU_ASSERT_EQUAL_FATAL(nexthop_init(64), 0);
-	CU_ASSERT_EQUAL_FATAL(fib6_set(&wide, nexthop_add(&stable)), 0);
-	fib6_commit();
+	CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &wide, nexthop_add(&stable)), 0);
+	fib_commit();
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, read_on, &reader), 0);
 	while (__atomic_load_n(&reader.n_lookups, __ATOMIC_RELAXED) == 0)
 		sched_yield();
 	for (unsigned int i = 0; i < CHURN_ROUNDS; i++) {
 		idx = nexthop_add(&churn);
 		CU_ASSERT_NOT_EQUAL_FATAL(idx, 0); // indices come back
-		CU_ASSERT_EQUAL_FATAL(fib6_set(&narrow, idx), 0);
-		fib6_commit();
+		CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &narrow, idx), 0);
+		fib_commit();
 		CU_ASSERT_EQUAL(nexthop_set(idx, &churn), 0);
-		CU_ASSERT_EQUAL_FATAL(fib6_del(&narrow), 0);
+		CU_ASSERT_EQUAL_FATAL(fib_del(0, FIB_IP6, &narrow), 0);
 		CU_ASSERT_EQUAL(nexthop_del(idx), 0);
-		fib6_commit();
+		fib_commit();
 		nexthop_reclaim();
 	}
 	__atomic_store_n(&reader.stop, true, __ATOMIC_RELAXED);
@@ -244,7 +309,7 @@ static void test_reader_beside_writer(void)
 	CU_ASSERT_EQUAL(reader.n_missed, 0);
 	CU_ASSERT_EQUAL(reader.n_foreign, 0);
 	nexthop_free();
-	fib6_free();
+	fib_free();
 }
 
 static void test_nexthop_table(void)
@@ -275,6 +340,7 @@ int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "random operations equal a naive model", test_random },
+		{ "IPv4 in a domain equals a naive model", test_random4 },
 		{ "nothing is seen before the commit", test_unseen_before_commit },
 		{ "a full table refuses and keeps what it has", test_full },
 		{ "next hop indices end after a grace period", test_nexthop_table },

@@ -11,10 +11,12 @@
 #include <rte_ethdev.h>
 
 #include "dataplane/anchor.h"
+#include "dataplane/fib.h"
 #include "tests/unit/dataplane/suite.h"
 
-struct port ports[CONFIG_MAX_PORTS];
+struct port ports[CONFIG_MAX_LINKS];
 uint16_t n_ports = 1;
+uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 bool anchor_is_filled;
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
@@ -25,7 +27,7 @@ static struct worker *worker;
 static const struct ip6 peer = { .b = { 0x20, 1, 0xd, 0xb8, 0, 0xa, [15] = 1 } };
 static const struct ip6 stranger = { .b = { 0x20, 1, 0xd, 0xb8, 0, 0xb, [15] = 1 } };
 static const struct ip6 agent = { .b = { 0x20, 1, 0xd, 0xb8, 0, 1, [15] = 1 } };
-static const struct nexthop adjacency = { .type = NEXTHOP_ADJACENCY, .mtu = 1500 };
+static const struct nexthop adjacency = { .type = NEXTHOP_ADJACENCY, .mtu = 1500, .ether_len = 14 };
 
 int port_queue_fd(const struct port *port, uint16_t queue)
 {
@@ -35,10 +37,17 @@ int port_queue_fd(const struct port *port, uint16_t queue)
 }
 
 // No stage runs here; those of the pipeline are linked for what they share.
-void fib6_lookup_bulk(const struct ip6 *dst, uint32_t *out, unsigned int n);
-void fib6_lookup_bulk(const struct ip6 *dst, uint32_t *out, unsigned int n)
+void fib6_lookup_bulk(uint8_t domain, const struct ip6 *dst, uint32_t *out, unsigned int n)
 {
+	(void)domain;
 	(void)dst;
+	memset(out, 0, n * sizeof(*out));
+}
+
+void fib4_lookup_bulk(uint8_t domain, const uint32_t *dst_be, uint32_t *out, unsigned int n)
+{
+	(void)domain;
+	(void)dst_be;
 	memset(out, 0, n * sizeof(*out));
 }
 

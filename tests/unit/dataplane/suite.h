@@ -33,7 +33,7 @@ static inline int suite_run(const char *name, const CU_TestInfo *tests)
 static inline int suite_run_dpdk(const char *name, const CU_TestInfo *tests)
 {
 	static char program[] = "test", no_huge[] = "--no-huge", no_pci[] = "--no-pci",
-		    memory[] = "-m", size[] = "256", no_telemetry[] = "--no-telemetry",
+		    memory[] = "-m", size[] = "1200", no_telemetry[] = "--no-telemetry",
 		    no_conf[] = "--no-shconf";
 	char *argv[] = { program, no_huge, no_pci, memory, size, no_telemetry, no_conf };
 	int status;
