@@ -203,6 +203,39 @@ static uint16_t most(uint16_t a, uint16_t b)
 	return a > b ? a : b;
 }
 
+// Asks for queues by the innermost headers where the device can: by the outer ones a tunnel is one flow.
+static void choose_rss(
+	struct port *port, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
+{
+	uint64_t innermost = RTE_ETH_RSS_LEVEL_INNERMOST;
+	uint64_t can = info->flow_type_rss_offloads;
+
+	port->rss = "none";
+	if (port->n_rx_queues < 2 || (can & RTE_ETH_RSS_IP) == 0)
+		return;
+	port->rss = "outer";
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf = can & RTE_ETH_RSS_IP;
+	if ((can & innermost) == innermost) {
+		port->rss = "innermost";
+		conf->rx_adv_conf.rss_conf.rss_hf |= innermost;
+	}
+}
+
+// Configures the device, without innermost headers if it refuses them after all.
+static int configure(struct port *port, struct rte_eth_conf *conf)
+{
+	uint64_t *rss_hf = &conf->rx_adv_conf.rss_conf.rss_hf;
+	int error =
+		rte_eth_dev_configure(port->dpdk_id, port->n_rx_queues, port->n_tx_queues, conf);
+
+	if (error == 0 || (*rss_hf & RTE_ETH_RSS_LEVEL_MASK) == 0)
+		return error;
+	*rss_hf &= ~RTE_ETH_RSS_LEVEL_MASK;
+	port->rss = "outer";
+	return rte_eth_dev_configure(port->dpdk_id, port->n_rx_queues, port->n_tx_queues, conf);
+}
+
 int port_device_configure(struct port *port, const struct config_port *config, uint16_t n_workers)
 {
 	uint16_t want_rx = config->queues != 0 ? config->queues : n_workers;
@@ -224,14 +257,11 @@ int port_device_configure(struct port *port, const struct config_port *config, u
 	port->n_tx_queues = n_workers;
 	if (is_tap(config->device)) // it has pairs only
 		port->n_rx_queues = port->n_tx_queues = most(want_rx, n_workers);
-	if (port->n_rx_queues > 1 && info.flow_type_rss_offloads != 0) {
-		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & RTE_ETH_RSS_IP;
-	}
+	choose_rss(port, &info, &conf);
 	conf.rxmode.mtu = port_is_pci(config->device) ? config->mtu : 0;
 	port->has_interrupts = is_tap(config->device);
 	conf.intr_conf.rxq = port->has_interrupts;
-	return rte_eth_dev_configure(port->dpdk_id, port->n_rx_queues, port->n_tx_queues, &conf);
+	return configure(port, &conf);
 }
 
 int port_device_mtu(struct port *port, const struct config_port *config)

@@ -27,6 +27,7 @@ static struct rte_tel_data *describe(const struct port *port)
 	rte_tel_data_add_dict_int(d, "mtu", port->mtu);
 	rte_tel_data_add_dict_int(d, "rx_queues", port->n_rx_queues);
 	rte_tel_data_add_dict_int(d, "tx_queues", port->n_tx_queues);
+	rte_tel_data_add_dict_string(d, "rss", port->rss);
 	rte_tel_data_add_dict_u64(d, "rx_packets", stats.ipackets);
 	rte_tel_data_add_dict_u64(d, "rx_bytes", stats.ibytes);
 	rte_tel_data_add_dict_u64(d, "rx_missed", stats.imissed);
