@@ -248,6 +248,9 @@ static int on_sync_end(const struct api_rec *rec)
 
 	if (end->sync_id != link_state.sync_id)
 		return -EPROTO;
+	// Who hears that all is in place may send packets to the agents and home networks.
+	if (mirror_flush(0) != 0)
+		return -EAGAIN;
 	link_state.n_stale = (uint32_t)stale;
 	link_status.is_guarded = !end->force && stale * 100 > live * API_SWEEP_MAX_PERCENT;
 	if (link_status.is_guarded) {
