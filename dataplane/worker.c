@@ -173,7 +173,7 @@ static unsigned int take_peers(struct worker *w)
 		return 0;
 	n = rte_ring_sc_dequeue_burst(w->from_peers, pkts, BURST, NULL);
 	for (unsigned int i = 0; i < n; i++)
-		lane_add(&w->route, pkts[i], NULL);
+		stage_enter(w, pkts[i]);
 	w->stats.from_peers += n;
 	if (n > 0)
 		run_stages(w);
