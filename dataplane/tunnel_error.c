@@ -208,17 +208,13 @@ static void too_big(const struct tunnel_error *e)
 		tunnel_error_stats.ignored++;
 }
 
-void tunnel_error_take(struct rte_mbuf *m)
+// Takes in the whole packet of len bytes with its ICMPv6 header at off.
+static void take(const uint8_t *packet, size_t len, size_t off)
 {
-	uint8_t copy[ERROR_MAX];
-	uint32_t len = RTE_MIN(m->pkt_len, (uint32_t)sizeof(copy));
-	const uint8_t *packet = rte_pktmbuf_read(m, 0, len, copy);
 	struct tunnel_error e;
 
-	if (packet == NULL || len != m->pkt_len ||
-		!error_read(packet, len, pkt_meta(m)->outer_len, &e) || binding_of(&e) == NULL) {
+	if (!error_read(packet, len, off, &e) || binding_of(&e) == NULL) {
 		tunnel_error_stats.forged++;
-		rte_pktmbuf_free(m);
 		return;
 	}
 	switch (e.type) {
@@ -234,5 +230,17 @@ void tunnel_error_take(struct rte_mbuf *m)
 	default:
 		tunnel_error_stats.ignored++;
 	}
+}
+
+void tunnel_error_take(struct rte_mbuf *m)
+{
+	uint8_t copy[ERROR_MAX];
+	uint32_t len = RTE_MIN(m->pkt_len, (uint32_t)sizeof(copy));
+	const uint8_t *packet = rte_pktmbuf_read(m, 0, len, copy);
+
+	if (packet != NULL && len == m->pkt_len)
+		take(packet, len, pkt_meta(m)->outer_len);
+	else
+		tunnel_error_stats.forged++;
 	rte_pktmbuf_free(m);
 }
