@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the Unwired authors
 """One home agent under test: its two real processes in a namespace, and what the CLI says of it."""
 
+import ipaddress
 import json
 import os
 import pathlib
@@ -161,6 +162,11 @@ class Box:
     def wait_synced(self, timeout_s=20):
         """Waits until control has filled the dataplane."""
         self.wait_for(lambda: self.sync() == "synced", timeout_s, "control and dataplane in step")
+        # The kernel makes the route of a new address a little later, on a busy machine much later.
+        agents = {str(ipaddress.ip_address(a)) + "/128"
+                  for net in self.config["home_networks"] for a in net["agent_addresses"]}
+        self.wait_for(lambda: agents <= {r["prefix"] for r in self.rows("routes")
+                                         if r["type"] == "local"}, timeout_s, "agent addresses")
 
     @staticmethod
     def wait_for(holds, timeout_s, what):
