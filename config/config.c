@@ -56,6 +56,8 @@ static void derive(struct config *config)
 
 		if (network->max_lifetime_s > longest_s)
 			longest_s = network->max_lifetime_s;
+		if (json_object_get(item, "encapsulation_limit") == NULL)
+			network->encapsulation_limit = CONFIG_NO_ENCAPSULATION_LIMIT;
 		if (json_object_get(item, "mesg_id_required") == NULL)
 			network->mesg_id_required = network->auth == CONFIG_AUTH_OPTION;
 	}

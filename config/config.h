@@ -25,6 +25,7 @@ enum {
 	CONFIG_MAX_AGENT_ADDRESSES = 4, // of one home network
 	CONFIG_MAX_ALL_PREFIXES = 1023, // of all home networks, as the dataplane's table holds
 	CONFIG_MAX_ALL_AGENTS = 256, // of all home networks
+	CONFIG_NO_ENCAPSULATION_LIMIT = 256,
 };
 
 enum config_idle { CONFIG_IDLE_AUTO, CONFIG_IDLE_SPIN, CONFIG_IDLE_SLEEP };
@@ -79,6 +80,7 @@ struct config_network {
 	uint32_t
 		prefix_valid_lifetime_s; // of the home prefixes: caps what is granted (M12), 0 = infinite
 	bool prefix_deprecated; // answer registrations with status 1 (M12)
+	uint16_t encapsulation_limit; // 0..255, CONFIG_NO_ENCAPSULATION_LIMIT = no option
 	bool mesg_id_required; // RFC 4285 MESG-ID, default true with auth-option
 };
 

@@ -336,6 +336,17 @@ const struct key key_table[] = {
 		IN(config_network, mesg_id_required),
 		.fallback_note = "true with authentication auth-option, else false",
 		.help = "Refuses registrations without the replay protection option of RFC 4285." },
+	{ .path = "home_networks[].encapsulation_limit",
+		.type = KEY_NUMBER,
+		.apply = KEY_LIVE,
+		IN(config_network, encapsulation_limit),
+		.min = 0,
+		.max = 255,
+		.fallback_note = "no limit is put in",
+		.help = "Tunnel Encapsulation Limit option (RFC 2473) that tunnel packets from the "
+			"agent addresses begin with: how many tunnels they may enter before they "
+			"leave ours. It takes 8 bytes of the MTU, and some networks drop such "
+			"packets." },
 	{ .path = "home_networks[].mobile_networks",
 		.type = KEY_LATER_LIST,
 		.apply = KEY_LIVE,

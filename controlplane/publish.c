@@ -3,8 +3,13 @@
 
 #include "controlplane/publish.h"
 
+#include <assert.h>
+
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+
+static_assert((int)CONFIG_NO_ENCAPSULATION_LIMIT == (int)API_NO_ENCAP_LIMIT,
+	"both say the same for none");
 
 static bool put_set(struct control *control, uint32_t handle, const struct bce *bce, uint16_t flags)
 {
@@ -55,6 +60,7 @@ static void put_networks(struct control *control)
 		if (set == NULL)
 			return;
 		set->agent = i;
+		set->encap_limit = networks->agents[i].network->encapsulation_limit;
 		set->address = networks->agents[i].address;
 	}
 	for (uint16_t i = 1; i < API_MAX_HOME_PREFIXES; i++) {

@@ -46,23 +46,30 @@ static void agent_drop(uint16_t idx)
 
 int anchor_agent_set(const struct api_agent_set *set)
 {
+	bool has_limit = set->encap_limit != API_NO_ENCAP_LIMIT;
+	const struct agent *old;
 	struct agent *agent;
 	int error;
 
-	if (set->agent >= API_MAX_AGENTS)
+	if (set->agent >= API_MAX_AGENTS || set->encap_limit > API_NO_ENCAP_LIMIT)
 		return -EINVAL;
 	agent_is_fresh[set->agent] = true;
-	if (anchor_agents[set->agent] != NULL) {
-		if (ip6_eq(&anchor_agents[set->agent]->outer.src, &set->address))
-			return 0;
+	old = anchor_agents[set->agent];
+	if (old != NULL && !ip6_eq(&old->outer.src, &set->address)) {
 		agent_drop(set->agent);
+		old = NULL;
 	}
-	error = twin_add_local(&set->address);
+	if (old != NULL && old->has_encap_limit == has_limit &&
+		(!has_limit || old->encap_limit == set->encap_limit))
+		return 0;
+	error = old != NULL ? 0 : twin_add_local(&set->address);
 	if (error != 0)
 		return error;
 	agent = calloc(1, sizeof(*agent));
 	if (agent == NULL)
 		return -ENOMEM;
+	agent->has_encap_limit = has_limit;
+	agent->encap_limit = (uint8_t)set->encap_limit;
 	agent->outer.vtc_flow_be = rte_cpu_to_be_32(6u << 28);
 	agent->outer.next_header = PROTO_IPV6;
 	agent->outer.hop_limit = OUTER_HOP_LIMIT;

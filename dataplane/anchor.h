@@ -14,6 +14,8 @@
 // care-of address, length, traffic class and flow label are patched in.
 struct agent {
 	struct ip6_hdr_wire outer;
+	bool has_encap_limit; // a Tunnel Encapsulation Limit option goes into the outer headers
+	uint8_t encap_limit;
 };
 
 extern const struct agent *anchor_agents[API_MAX_AGENTS];

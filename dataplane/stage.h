@@ -66,7 +66,8 @@ static inline const struct nexthop *stage_pick(const struct nexthop *nh, uint32_
 static inline bool stage_is_odd(uint8_t next_header)
 {
 	const uint64_t odd = 1ULL << PROTO_HOPOPTS | 1ULL << PROTO_IPV4 | 1ULL << PROTO_IPV6 |
-			     1ULL << PROTO_ROUTING | 1ULL << PROTO_FRAGMENT | 1ULL << PROTO_DSTOPTS;
+			     1ULL << PROTO_ROUTING | 1ULL << PROTO_FRAGMENT |
+			     1ULL << PROTO_DSTOPTS | 1ULL << PROTO_AH;
 
 	return next_header < 64 ? odd >> next_header & 1 : next_header == PROTO_MH;
 }

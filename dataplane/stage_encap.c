@@ -7,16 +7,38 @@
 // type 2 routing header (RFC 6275 9.3.2).
 //
 // Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
-// not_filled, unbound, own_source, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit, no_headroom.
+// not_filled, unbound, own_source, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit,
+// encap_option, no_headroom.
 
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
+#include "dataplane/base/cursor.h"
 #include "dataplane/domain.h"
 #include "dataplane/fib.h"
 #include "dataplane/pmtu.h"
 
-enum { MAX_ENCAPS = 2 };
+enum {
+	MAX_ENCAPS = 2,
+	LIMIT_MAX_HEADERS = 6, // that an encapsulation limit is looked for behind
+};
+
+// The destination options header of an outer header: a Tunnel Encapsulation Limit and padding.
+// RFC 2473 section 4.1.1.
+struct limit_hdr {
+	uint8_t next_header, len, type, type_len, limit, padn, padn_len, pad;
+} __attribute__((packed, aligned(2)));
+static_assert(sizeof(struct limit_hdr) == 8, "encapsulation limit");
+
+// What is put in front of a packet.
+struct outer {
+	const struct agent *agent;
+	uint16_t len; // bytes of outer headers
+	uint8_t limit; // of the option, where len has room for it
+};
+
+static const uint16_t PLAIN_LEN = sizeof(struct ip6_hdr_wire);
+static const uint16_t LIMIT_LEN = sizeof(struct ip6_hdr_wire) + sizeof(struct limit_hdr);
 
 static void count_down(struct worker *w, struct binding *b, uint64_t bytes)
 {
@@ -62,57 +84,142 @@ static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
 	return true;
 }
 
+// The offset from `at`, where options begins, of the limit in a Tunnel Encapsulation Limit option, or 0.
+static unsigned int limit_search(struct rcursor options, unsigned int at)
+{
+	const uint8_t *start = options.p;
+
+	while (rcursor_left(&options) > 0) {
+		uint8_t type = rcursor_u8(&options), len;
+
+		if (type == DSTOPT_PAD1)
+			continue;
+		len = rcursor_u8(&options);
+		if (type == DSTOPT_ENCAP_LIMIT && len == 1 && rcursor_left(&options) > 0)
+			return at + (unsigned int)(options.p - start);
+		rcursor_bytes(&options, len);
+	}
+	return 0;
+}
+
+// The offset in a packet of the limit that it may enter tunnels under, or 0: examines what RFC 2473
+// section 4.1.1 (a) says.
+static unsigned int limit_find(const struct rte_mbuf *m)
+{
+	const uint8_t *packet = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct rcursor c = rcursor_make(packet, m->data_len);
+	uint8_t proto = ((const struct ip6_hdr_wire *)(const void *)packet)->next_header;
+	unsigned int limit = 0;
+
+	rcursor_bytes(&c, sizeof(struct ip6_hdr_wire));
+	for (unsigned int i = 0; i < LIMIT_MAX_HEADERS && c.ok && limit == 0; i++) {
+		uint8_t next = rcursor_u8(&c), len = rcursor_u8(&c);
+		unsigned int at = (unsigned int)(c.p - packet);
+
+		if (proto == PROTO_DSTOPTS)
+			limit = limit_search(rcursor_sub(&c, 8u * len + 6), at);
+		else if (proto == PROTO_HOPOPTS || proto == PROTO_ROUTING)
+			rcursor_bytes(&c, 8u * len + 6);
+		else if (proto == PROTO_AH)
+			rcursor_bytes(&c, 4u * len + 6); // RFC 4302 section 2.2
+		else if (proto != PROTO_FRAGMENT || (rcursor_u16(&c) & 0xfff8) != 0)
+			return 0;
+		else
+			rcursor_bytes(&c, 4);
+		proto = next;
+	}
+	return limit;
+}
+
+// Chooses the outer headers of a packet. True when m lives on.
+static bool outer_choose(
+	struct worker *w, struct rte_mbuf *m, const struct binding *b, struct outer *outer)
+{
+	const struct agent *agent = anchor_agent(b->agent);
+	unsigned int at;
+
+	if (unlikely(agent == NULL)) {
+		worker_drop(w, m, DROP_no_headroom);
+		return false;
+	}
+	*outer = (struct outer){ .agent = agent, .len = PLAIN_LEN };
+	if (unlikely(agent->has_encap_limit)) {
+		outer->len = LIMIT_LEN;
+		outer->limit = agent->encap_limit;
+	}
+	if (likely(!stage_is_odd(pkt_ip6(m)->next_header)) || (at = limit_find(m)) == 0)
+		return true;
+	outer->limit = *rte_pktmbuf_mtod_offset(m, const uint8_t *, at);
+	if (outer->limit == 0) {
+		stage_refuse(w, m, DROP_encap_option, ICMP6_PARAM_PROBLEM, 0, at);
+		return false;
+	}
+	outer->len = LIMIT_LEN;
+	outer->limit--;
+	return true;
+}
+
 // The path MTU to a care-of address: that of its link, but for the few exceptions. One that is itself a
 // home address has no link yet; what does not fit into its tunnel is learned from our own error.
-static uint16_t path_mtu(
-	const struct rte_mbuf *m, const struct binding *b, const struct nexthop *nh)
+static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
+	const struct nexthop *nh, const struct outer *outer)
 {
 	uint16_t floor = __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED);
 
 	uint16_t link = likely(nh->type != NEXTHOP_HOME) ? nh->mtu : UINT16_MAX;
 
-	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= floor))
+	if (likely(m->pkt_len + outer->len <= floor))
 		return link;
 	return pmtu_get(&b->care_of, link);
 }
 
 // Drops what the way to the care-of address cannot carry: RFC 2473 section 7.1. True when m lives on.
-static bool admit_on_route(
-	struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu)
+static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh,
+	uint16_t mtu, const struct outer *outer)
 {
 	if (unlikely(nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN &&
 		     nh->type != NEXTHOP_HOME)) {
 		worker_drop(w, m, DROP_care_of_unroutable);
 		return false;
 	}
-	if (likely(m->pkt_len + sizeof(struct ip6_hdr_wire) <= mtu || m->pkt_len <= IP6_MIN_MTU))
+	if (likely(m->pkt_len + outer->len <= mtu || m->pkt_len <= IP6_MIN_MTU))
 		return true;
 	stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0,
-		RTE_MAX((uint32_t)(mtu - sizeof(struct ip6_hdr_wire)), (uint32_t)IP6_MIN_MTU));
+		RTE_MAX((uint32_t)(mtu - outer->len), (uint32_t)IP6_MIN_MTU));
 	return false;
 }
 
-// Puts the outer header in front. True when m lives on.
-static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct binding *b, uint32_t hash)
+// Puts the outer headers in front. True when m lives on.
+static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct binding *b, uint32_t hash,
+	const struct outer *outer)
 {
-	const struct agent *agent = anchor_agent(b->agent);
 	struct pkt_meta *meta = pkt_meta(m);
 	struct ip6_hdr_wire *in = pkt_ip6(m), *out;
 	uint32_t label = hash & 0xfffff;
-	uint16_t inner_len = (uint16_t)m->pkt_len;
 	uint8_t tc = ip6_traffic_class(in);
 
-	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, sizeof(*out));
-	if (unlikely(agent == NULL || out == NULL)) {
+	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, outer->len);
+	if (unlikely(out == NULL)) {
 		worker_drop(w, m, DROP_no_headroom);
 		return false;
 	}
 	if (!(meta->flags & PKT_LOCAL_ORIGIN))
 		in->hop_limit--;
-	*out = agent->outer;
+	*out = outer->agent->outer;
 	out->vtc_flow_be |= rte_cpu_to_be_32((uint32_t)tc << 20 | (label != 0 ? label : 1));
-	out->payload_len_be = rte_cpu_to_be_16(inner_len);
+	out->payload_len_be = rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(*out)));
 	out->dst = b->care_of;
+	if (unlikely(outer->len == LIMIT_LEN)) {
+		out->next_header = PROTO_DSTOPTS;
+		*(struct limit_hdr *)(out + 1) = (struct limit_hdr){
+			.next_header = PROTO_IPV6,
+			.type = DSTOPT_ENCAP_LIMIT,
+			.type_len = 1,
+			.limit = outer->limit,
+			.padn = DSTOPT_PADN,
+			.padn_len = 1,
+		};
+	}
 	meta->n_encaps++;
 	meta->flags &= (uint8_t)~PKT_FROM_HOST;
 	meta->domain = DOMAIN_TRANSPORT;
@@ -124,8 +231,12 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 	uint32_t hash = stage_flow_hash(m, pkt_ip6(m));
 	const struct nexthop *nh = stage_pick(nexthop_get(idx), hash);
 	uint32_t inner_len = m->pkt_len;
-	uint16_t mtu = path_mtu(m, b, nh);
+	struct outer outer;
+	uint16_t mtu;
 
+	if (!outer_choose(w, m, b, &outer))
+		return;
+	mtu = path_mtu(m, b, nh, &outer);
 	if (unlikely(pkt_meta(m)->flags & PKT_FROM_HOST) && nh->type != NEXTHOP_HOME &&
 		stage_shim_out(m, &b->care_of, mtu)) {
 		count_down(w, b, inner_len);
@@ -133,7 +244,7 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 		stage_egress(w, m, nh);
 		return;
 	}
-	if (!admit_on_route(w, m, nh, mtu) || !push_outer(w, m, b, hash))
+	if (!admit_on_route(w, m, nh, mtu, &outer) || !push_outer(w, m, b, hash, &outer))
 		return;
 	count_down(w, b, inner_len);
 	w->stats.encapsulated++;

@@ -31,12 +31,13 @@
 #define API_SOCKET_NAME "dataplane.sock"
 
 enum {
-	API_VERSION = 1,
+	API_VERSION = 2,
 	API_MSG_MAX = 60 * 1024, // below the default socket buffer's largest message
 	API_BULK_WINDOW = 4096, // records
 	API_MAX_CARE_OF = 8,
 	API_MAX_AGENTS = 256,
 	API_MAX_HOME_PREFIXES = 1024,
+	API_NO_ENCAP_LIMIT = 256,
 	API_PACKET_MAX = 9216, // largest packet that is punted or sent
 	API_SWEEP_MAX_PERCENT = 5,
 };
@@ -115,7 +116,7 @@ struct api_sync_done {
 struct api_agent_set {
 	struct api_rec rec;
 	uint16_t agent; // index below API_MAX_AGENTS, referred to by care-of entries
-	uint16_t reserved16;
+	uint16_t encap_limit; // of its tunnels, 0..255, or API_NO_ENCAP_LIMIT: without the option
 	uint32_t reserved;
 	struct ip6 address;
 };

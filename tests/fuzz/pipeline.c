@@ -151,7 +151,8 @@ static void retired(void *ctx, uint32_t handle, const struct binding *entry)
 
 static void anchors_init(void)
 {
-	static struct agent agent = { .outer = { .next_header = PROTO_IPV6, .hop_limit = 64 } };
+	static struct agent limited,
+		agent = { .outer = { .next_header = PROTO_IPV6, .hop_limit = 64 } };
 	static struct api_home_prefix_set home = {
 		.home_prefix = 1, .key_len = 128, .prefix_len = 64
 	};
@@ -159,6 +160,10 @@ static void anchors_init(void)
 	agent.outer.vtc_flow_be = rte_cpu_to_be_32(6u << 28);
 	agent.outer.src = agent_address;
 	anchor_agents[0] = &agent;
+	limited = agent;
+	limited.has_encap_limit = true;
+	limited.encap_limit = 1;
+	anchor_agents[1] = &limited;
 	home.prefix = agent_address;
 	ip6_mask(&home.prefix, 64);
 	anchor_home_prefixes[1] = &home;
@@ -196,7 +201,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		rte_eth_tx_queue_setup(0, 0, 64, 0, NULL) != 0 || rte_eth_dev_start(0) != 0)
 		abort();
 	for (uint8_t i = 1; i <= HOMES; i++) {
-		const struct binding b = { .care_of = care_of_of(i), .home_prefix = 1 };
+		const struct binding b = {
+			.care_of = care_of_of(i), .home_prefix = 1, .agent = i == 4 || i == 7
+		};
 		const struct ip6 home = home_of(i);
 		union bindtab_key key;
 
@@ -265,10 +272,16 @@ static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len)
 	bool is_right = false;
 
 	if (out->next_header == PROTO_FRAGMENT) {
-		require(fragment[0] == PROTO_IPV6 && fragment[4] == 3); // our site
+		require((fragment[0] == PROTO_IPV6 || fragment[0] == PROTO_DSTOPTS) &&
+			fragment[4] == 3); // our site
 		if (fragment[2] != 0 || (fragment[3] & 0xf8) != 0)
 			return;
-		in = (const void *)(fragment + 8);
+		in = (const void *)(fragment + (fragment[0] == PROTO_IPV6 ? 8 : 16));
+	} else if (out->next_header == PROTO_DSTOPTS) {
+		static const uint8_t limit[] = { PROTO_IPV6, 0, DSTOPT_ENCAP_LIMIT, 1 };
+
+		require(memcmp(in, limit, sizeof(limit)) == 0 && len >= 2 * sizeof(*out) + 8);
+		in = (const void *)((const uint8_t *)in + 8);
 	} else {
 		require(out->next_header == PROTO_IPV6);
 	}

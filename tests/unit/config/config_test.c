@@ -255,6 +255,9 @@ static void test_networks(void)
 		{ WITH_HOME("'max_lifetime_s':0"),
 			"F: home_networks[0].max_lifetime_s: 0 is out of range (allowed: 4..262140 "
 			"s in steps of 4)\n" },
+		{ WITH_HOME("'encapsulation_limit':256"),
+			"F: home_networks[0].encapsulation_limit: 256 is out of range (allowed: "
+			"0..255)\n" },
 		{ WITH_HOME("'prefix_deprecated':1"),
 			"F: home_networks[0].prefix_deprecated: is not a truth value (allowed: "
 			"true or false)\n" },
@@ -391,6 +394,7 @@ static void test_defaults(void)
 	CU_ASSERT_EQUAL(n->max_lifetime_s, 420);
 	CU_ASSERT_EQUAL(n->prefix_valid_lifetime_s, 0);
 	CU_ASSERT_FALSE(n->prefix_deprecated);
+	CU_ASSERT_EQUAL(n->encapsulation_limit, CONFIG_NO_ENCAPSULATION_LIMIT);
 	CU_ASSERT_FALSE(n->mesg_id_required);
 	CU_ASSERT_PTR_NULL(c->subscribers.file);
 	CU_ASSERT_PTR_NULL(c->telemetry.listen);
@@ -409,7 +413,8 @@ static void test_values(void)
 		"'home_networks':[{'name':'x','domain':7,'prefixes':['2001:db8:1::/64','2003::/"
 		"16'],"
 		"'agent_addresses':['2001:db8:1::1','2001:db8:9::9'],'mobile_networks':[],"
-		"'authentication':'auth-option','max_lifetime_s':262140,'prefix_deprecated':true,"
+		"'authentication':'auth-option','max_lifetime_s':262140,'encapsulation_limit':0,'"
+		"prefix_deprecated':true,"
 		"'prefix_valid_lifetime_s':4294967294,'link':'virtual'},"
 		"{" NETWORK("y", "2002::/16", "2002::1") ",'mesg_id_required':false}],"
 							 "'control':{'durability':'relaxed'},'"
@@ -441,6 +446,7 @@ static void test_values(void)
 	CU_ASSERT_EQUAL(c->networks[0].auth, CONFIG_AUTH_OPTION);
 	CU_ASSERT_EQUAL(c->networks[0].prefix_valid_lifetime_s, 4294967294);
 	CU_ASSERT_TRUE(c->networks[0].prefix_deprecated);
+	CU_ASSERT_EQUAL(c->networks[0].encapsulation_limit, 0);
 	CU_ASSERT_TRUE(c->networks[0].mesg_id_required);
 	CU_ASSERT_FALSE(c->networks[1].mesg_id_required);
 	CU_ASSERT_EQUAL(c->control.durability, CONFIG_DURABILITY_RELAXED);
