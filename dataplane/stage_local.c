@@ -85,18 +85,23 @@ static bool is_our_fragment(const struct rte_mbuf *m, unsigned int off)
 	return next_header == PROTO_IPV6 || next_header == PROTO_MH || next_header == PROTO_DSTOPTS;
 }
 
-// True for an ICMPv6 error that quotes a tunnel packet of its own destination.
+// True for an ICMPv6 error that quotes a tunnel packet of its own destination, and for what tells the path
+// MTU behind a routing header.
 static bool is_tunnel_error(const struct rte_mbuf *m, unsigned int off)
 {
 	const struct ip6_hdr_wire *ip = rte_pktmbuf_mtod(m, const struct ip6_hdr_wire *), *quoted;
+	uint8_t type;
 
-	if (off + sizeof(struct icmp6_hdr_wire) + sizeof(*quoted) > m->data_len ||
-		*rte_pktmbuf_mtod_offset(m, const uint8_t *, off) > ICMP6_PARAM_PROBLEM)
+	if (off + sizeof(struct icmp6_hdr_wire) + sizeof(*quoted) > m->data_len)
+		return false;
+	type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, off);
+	if (type > ICMP6_PARAM_PROBLEM)
 		return false;
 	quoted = rte_pktmbuf_mtod_offset(
 		m, const struct ip6_hdr_wire *, off + sizeof(struct icmp6_hdr_wire));
 	return (quoted->next_header == PROTO_IPV6 || quoted->next_header == PROTO_FRAGMENT ||
-		       quoted->next_header == PROTO_DSTOPTS) &&
+		       quoted->next_header == PROTO_DSTOPTS ||
+		       (quoted->next_header == PROTO_ROUTING && type == ICMP6_PACKET_TOO_BIG)) &&
 	       ip6_eq(&quoted->src, &ip->dst);
 }
 

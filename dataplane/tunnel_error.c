@@ -49,53 +49,66 @@ static int step_over(struct rcursor *c, uint8_t proto)
 	return hdr[0];
 }
 
-// Reads the error at offset off of the packet's bytes. False when its quote ends too early.
-static bool error_read(const uint8_t *packet, size_t len, size_t off, struct tunnel_error *e)
+// Reads the error at offset off of the packet's bytes up to the quoted IPv6 header, behind which the cursor
+// stands then. False when it ends too early.
+static bool error_read(
+	const uint8_t *packet, size_t len, size_t off, struct tunnel_error *e, struct rcursor *c)
 {
 	const struct ip6_hdr_wire *ip = (const void *)packet;
-	struct rcursor c = rcursor_make(packet, len);
-	int proto;
 
-	if (rcursor_bytes(&c, off) == NULL ||
-		cksum_ip6(&ip->src, &ip->dst, PROTO_ICMP6, c.p, rcursor_left(&c)) != 0)
+	*c = rcursor_make(packet, len);
+	if (rcursor_bytes(c, off) == NULL ||
+		cksum_ip6(&ip->src, &ip->dst, PROTO_ICMP6, c->p, rcursor_left(c)) != 0)
 		return false;
-	e->type = rcursor_u8(&c);
-	rcursor_bytes(&c, 3);
-	e->param = rcursor_u32(&c);
-	rcursor_copy(&c, &e->outer, sizeof(e->outer));
-	proto = e->outer.next_header;
-	e->is_fragment = false;
-	e->ext_len = rcursor_left(&c);
-	while (c.ok && proto != PROTO_IPV6 && proto >= 0) {
-		e->is_fragment = e->is_fragment || proto == PROTO_FRAGMENT;
-		proto = step_over(&c, (uint8_t)proto);
-	}
-	e->inner_len = rcursor_left(&c);
-	e->ext_len -= e->inner_len;
-	e->inner = (const void *)rcursor_bytes(&c, sizeof(*e->inner));
-	return c.ok && proto == PROTO_IPV6;
+	e->type = rcursor_u8(c);
+	rcursor_bytes(c, 3);
+	e->param = rcursor_u32(c);
+	rcursor_copy(c, &e->outer, sizeof(e->outer));
+	return c->ok;
 }
 
-// The binding that the quoted packet was sent by, or NULL.
-static const struct binding *binding_of(const struct tunnel_error *e)
+// Reads on to the inner packet. False when the quote is none of a tunnel packet or ends too early.
+static bool inner_read(struct tunnel_error *e, struct rcursor *c)
+{
+	int proto = e->outer.next_header;
+
+	e->is_fragment = false;
+	e->ext_len = rcursor_left(c);
+	while (c->ok && proto != PROTO_IPV6 && proto >= 0) {
+		e->is_fragment = e->is_fragment || proto == PROTO_FRAGMENT;
+		proto = step_over(c, (uint8_t)proto);
+	}
+	e->inner_len = rcursor_left(c);
+	e->ext_len -= e->inner_len;
+	e->inner = (const void *)rcursor_bytes(c, sizeof(*e->inner));
+	return c->ok && proto == PROTO_IPV6;
+}
+
+// The binding of a home address that led the quoted packet to where it was sent, or NULL.
+static const struct binding *binding_of(const struct tunnel_error *e, const struct ip6 *address)
 {
 	const struct binding *b = NULL;
-	const struct agent *agent;
 	union bindtab_key key;
 	uint32_t handle;
 
 	for (uint16_t i = 0; i < API_MAX_HOME_PREFIXES && b == NULL; i++) {
 		const struct api_home_prefix_set *home = anchor_home_prefixes[i];
 
-		if (home == NULL || !ip6_match(&home->prefix, &e->inner->dst, home->prefix_len))
+		if (home == NULL || !ip6_match(&home->prefix, address, home->prefix_len))
 			continue;
-		bindtab_key_make(&key, &e->inner->dst, i, home->key_len);
+		bindtab_key_make(&key, address, i, home->key_len);
 		b = bindtab_find(link_bindings(), &key, &handle);
 	}
-	if (b == NULL || !ip6_eq(&b->care_of, &e->outer.dst))
-		return NULL;
-	agent = anchor_agents[b->agent];
-	return agent != NULL && ip6_eq(&agent->outer.src, &e->outer.src) ? b : NULL;
+	return b != NULL && ip6_eq(&b->care_of, &e->outer.dst) ? b : NULL;
+}
+
+// True when the quote is of a packet that we could have sent through a tunnel.
+static bool is_ours(const struct tunnel_error *e)
+{
+	const struct binding *b = binding_of(e, &e->inner->dst);
+	const struct agent *agent = b != NULL ? anchor_agents[b->agent] : NULL;
+
+	return agent != NULL && ip6_eq(&agent->outer.src, &e->outer.src);
 }
 
 static bool take_token(void)
@@ -208,12 +221,36 @@ static void too_big(const struct tunnel_error *e)
 		tunnel_error_stats.ignored++;
 }
 
+// A Packet Too Big about a packet of our own kernel's behind a type 2 routing header. The kernel need not
+// hear of it now: it knows no care-of address, and its next packet that does not fit is refused.
+static void routed_too_big(const struct tunnel_error *e, struct rcursor *c)
+{
+	const uint8_t *hdr = rcursor_bytes(c, 8);
+	struct ip6 home;
+
+	rcursor_copy(c, &home, sizeof(home));
+	if (!c->ok || e->type != ICMP6_PACKET_TOO_BIG || hdr[2] != ROUTING_TYPE2 ||
+		binding_of(e, &home) == NULL || packet_len(&e->outer) <= e->param ||
+		e->param < IP6_MIN_MTU) {
+		tunnel_error_stats.forged++;
+		return;
+	}
+	pmtu_learn(&e->outer.dst, e->param);
+	tunnel_error_stats.ignored++;
+}
+
 // Takes in the whole packet of len bytes with its ICMPv6 header at off.
 static void take(const uint8_t *packet, size_t len, size_t off)
 {
 	struct tunnel_error e;
+	struct rcursor c;
+	bool is_whole = error_read(packet, len, off, &e, &c);
 
-	if (!error_read(packet, len, off, &e) || binding_of(&e) == NULL) {
+	if (is_whole && e.outer.next_header == PROTO_ROUTING) {
+		routed_too_big(&e, &c);
+		return;
+	}
+	if (!is_whole || !inner_read(&e, &c) || !is_ours(&e)) {
 		tunnel_error_stats.forged++;
 		return;
 	}

@@ -155,6 +155,36 @@ def test_without_a_binding_no_routing_header(lab):
                 if b"for nobody" in f.raw]
 
 
+def test_path_mtu_behind_the_routing_header(lab, mobile):
+    """The kernel, which knows only the home address, comes to send what fits (RFC 6275 9.3.2)"""
+    def send():
+        payload, mark = os.urandom(1400), lab.access.mark()
+        kernel.sendto(payload, (mobile.home, 999))
+        lab.settle()
+        return [f for f in lab.access.since(mark)
+                if f.is_ip6 and f.dst == mobile.care_of and f.next_header in (41, 43)]
+
+    def tell(frame, home=None):
+        quote = frame.ip_bytes if home is None else (
+            frame.ip_bytes[:48] + mip6.packed(home) + frame.ip_bytes[64:])
+        lab.access.send(IPv6(src=ACCESS_PEER, dst=CORE_BOX) / ICMPv6PacketTooBig(mtu=1380) /
+                        Raw(quote[:1232]))
+
+    with inside(lab.ha), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as kernel:
+        kernel.bind((CORE_BOX, 0))
+        [whole] = send()
+        assert (whole.next_header, len(whole.ip_bytes)) == (43, 1400 + 48 + 24)
+        tell(whole, home=lab.mobile().home)  # forged: about a home address without a binding
+        assert [len(f.ip_bytes) for f in send()] == [1400 + 48 + 24]
+        tell(whole)
+        lab.settle()
+        assert send() == []  # too long, and the kernel is told
+        pieces = send()
+        assert len(pieces) == 2
+        assert all(f.next_header == 43 and f.ip_bytes[40] == 44 and len(f.ip_bytes) <= 1380
+                   for f in pieces)
+
+
 @pytest.mark.parametrize("n_bytes", [1200, 4000])
 def test_fragments_each_have_the_option_and_the_header(lab, mobile, n_bytes):
     """The option stands before the Fragment header (RFC 6275 6.3), and so does the routing header."""
