@@ -124,7 +124,7 @@ static int give_files(const char *dir, uid_t uid, gid_t gid)
 // Makes the directories, and becomes an ordinary user for good.
 static int give_up_root(const char *run_dir, const char *state_dir)
 {
-	int error = user_make_dir(run_dir);
+	int error = user_make_run_dir(run_dir);
 	uid_t uid;
 	gid_t gid;
 

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +18,20 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "dataplane/bindtab.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/user.h"
 #include "dataplane/fib.h"
 #include "dataplane/port.h"
+#include "dataplane/worker.h"
 
 #define FILE_PREFIX "unwired"
 #define TELEMETRY_TAIL "/dpdk/" FILE_PREFIX "/dpdk_telemetry.v2"
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
 
 enum {
-	BINDING_BYTES = 160, // forwarding entry, hash slot, side data
-	MEMORY_SLACK_MB = 96, // device queues, rings, EAL itself
+	WORKER_RINGS = 3, // from and to the main lcore, from other workers
+	MEMORY_SLACK_MB = 96, // device queues, EAL itself
 	ARGV_MAX = 24 + 2 * CONFIG_MAX_PORTS,
 	PREVIOUS_TRIES = 60,
 	PREVIOUS_WAIT_US = 50000,
@@ -36,12 +39,14 @@ enum {
 
 uint32_t eal_memory_mb(const struct config_dataplane *config)
 {
-	uint64_t bytes = (uint64_t)config->max_bindings * BINDING_BYTES;
+	uint64_t bytes = bindtab_memory(config->max_bindings);
 
 	if (config->memory_mb != 0)
 		return config->memory_mb;
 	bytes += fib_memory(config->n_domains, config->max_routes);
 	bytes += port_pool_memory(config);
+	bytes += config->n_workers *
+		 (sizeof(struct worker) + WORKER_RINGS * WORKER_RING * sizeof(void *));
 	return (uint32_t)(bytes >> 20) + MEMORY_SLACK_MB;
 }
 
@@ -165,31 +170,50 @@ static int wait_for_previous(const char *run_dir)
 	return -EADDRINUSE;
 }
 
-// The runtime directory belongs to the run-time user, so that the files can be removed at the end,
-// after root has been given up.
-static void give_runtime_dir(void)
+// Makes RUN_DIR/dpdk and the EAL's directory in it root's own while the EAL starts: the run-time user,
+// whose files stand there, must not lead root elsewhere.
+// Returns: an owned descriptor of the EAL's directory or negative errno, logged.
+static int own_runtime_dir(const char *run_dir)
 {
-	const char *dir = rte_eal_get_runtime_dir();
-	char path[PATH_MAX];
+	int run_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int dpdk_fd = run_fd < 0 ? -errno : user_open_own_dir(run_fd, "dpdk", 0755);
+	int fd = dpdk_fd < 0 ? dpdk_fd : user_open_own_dir(dpdk_fd, FILE_PREFIX, 0700);
+
+	if (run_fd >= 0)
+		close(run_fd);
+	if (dpdk_fd >= 0)
+		close(dpdk_fd);
+	if (fd < 0)
+		log_err("eal_runtime_dir_refused dir=%s/dpdk/" FILE_PREFIX " error=\"%s\" "
+			"hint=\"not a directory of ours: remove it\"",
+			run_dir, strerror(-fd));
+	return fd;
+}
+
+// Gives the EAL's directory and what the EAL made in it to the run-time user, so that the files can be
+// removed at the end, after root has been given up. Takes fd.
+static void give_runtime_dir(int fd)
+{
 	struct dirent *entry;
 	uid_t uid;
 	gid_t gid;
-	DIR *d;
+	DIR *d = fdopendir(fd);
 
-	if (geteuid() != 0 || user_lookup(&uid, &gid) != 0)
+	if (d == NULL) {
+		close(fd);
 		return;
-	snprintf(path, sizeof(path), "%s/..", dir);
-	d = opendir(dir);
-	if (d == NULL || chown(path, uid, gid) != 0 || chown(dir, uid, gid) != 0)
-		log_warn("eal_runtime_dir_not_given dir=%s error=%s", dir, strerror(errno));
-	while (d != NULL && (entry = readdir(d)) != NULL) {
-		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		if (entry->d_name[0] != '.' && lchown(path, uid, gid) != 0)
-			log_warn("eal_runtime_file_not_given file=%s error=%s", path,
-				strerror(errno));
 	}
-	if (d != NULL)
-		closedir(d);
+	if (geteuid() == 0 && user_lookup(&uid, &gid) == 0) {
+		while ((entry = readdir(d)) != NULL) {
+			if (entry->d_name[0] != '.' &&
+				fchownat(fd, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+				log_warn("eal_runtime_file_not_given file=%s error=%s",
+					entry->d_name, strerror(errno));
+		}
+		if (fchown(fd, uid, gid) != 0)
+			log_warn("eal_runtime_dir_not_given error=%s", strerror(errno));
+	}
+	closedir(d);
 }
 
 static int make_run_dir(const char *run_dir)
@@ -201,7 +225,7 @@ static int make_run_dir(const char *run_dir)
 		log_err("eal_run_dir_too_long run_dir=%s", run_dir);
 		return -ENAMETOOLONG;
 	}
-	error = user_make_dir(run_dir);
+	error = user_make_run_dir(run_dir);
 	if (error != 0) {
 		log_err("eal_run_dir_failed run_dir=%s error=%s", run_dir, strerror(-error));
 		return error;
@@ -218,7 +242,7 @@ int eal_start(const struct config_dataplane *config, const char *run_dir)
 	static char *argv[ARGV_MAX];
 	uint32_t need_mb = eal_memory_mb(config);
 	bool hugepages;
-	int argc = 0;
+	int argc = 0, runtime_fd;
 	int error = make_run_dir(run_dir);
 
 	if (error == 0)
@@ -227,6 +251,9 @@ int eal_start(const struct config_dataplane *config, const char *run_dir)
 		error = choose_memory(config, need_mb, &hugepages);
 	if (error != 0)
 		return error;
+	runtime_fd = own_runtime_dir(run_dir);
+	if (runtime_fd < 0)
+		return runtime_fd;
 	snprintf(memory, sizeof(memory), "%u", need_mb);
 	// The EAL keeps pointers to these.
 	argv[argc++] = (char *)"unwired-dataplane";
@@ -245,8 +272,9 @@ int eal_start(const struct config_dataplane *config, const char *run_dir)
 		error = rte_errno != 0 ? -rte_errno : -EIO;
 		log_err("eal_start_failed memory_mb=%u hugepages=%s lcores=%s error=%s", need_mb,
 			hugepages ? "on" : "off", lcores, strerror(-error));
+		close(runtime_fd);
 		return error;
 	}
-	give_runtime_dir();
+	give_runtime_dir(runtime_fd);
 	return 0;
 }

@@ -558,11 +558,14 @@ struct bindtab *link_bindings(void)
 	return link_state.bindings;
 }
 
+// The socket that control connects to, for root and the run-time user. Returns: its owned descriptor or
+// negative errno.
 static int listen_at(const char *run_dir)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	mode_t mask;
 	gid_t gid;
-	int fd;
+	int fd, error;
 
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", run_dir, API_SOCKET_NAME) >=
 		(int)sizeof(addr.sun_path))
@@ -571,17 +574,19 @@ static int listen_at(const char *run_dir)
 	if (fd < 0)
 		return -errno;
 	unlink(addr.sun_path);
-	if (bind(fd, (void *)&addr, sizeof(addr)) != 0 || chmod(addr.sun_path, 0600) != 0 ||
-		listen(fd, 4) != 0)
-		goto fail;
-	if (geteuid() == 0 && user_lookup(&link_state.user, &gid) == 0 &&
-		chown(addr.sun_path, link_state.user, gid) != 0)
-		goto fail;
-	return fd;
-
-fail:
+	mask = umask(0177);
+	error = bind(fd, (void *)&addr, sizeof(addr)) == 0 ? 0 : -errno;
+	umask(mask);
+	// The name may lead elsewhere by now: what it says is never followed.
+	if (error == 0 && geteuid() == 0 && user_lookup(&link_state.user, &gid) == 0 &&
+		lchown(addr.sun_path, link_state.user, gid) != 0)
+		error = -errno;
+	if (error == 0 && listen(fd, 4) != 0)
+		error = -errno;
+	if (error == 0)
+		return fd;
 	close(fd);
-	return -errno;
+	return error;
 }
 
 int link_init(const struct link_config *config)

@@ -4,7 +4,6 @@
 // unwired-dataplane: boot order on one screen, undone in reverse.
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -23,6 +21,7 @@
 #include "config/config.h"
 #include "dataplane/anchor.h"
 #include "dataplane/base/log.h"
+#include "dataplane/boot.h"
 #include "dataplane/domain.h"
 #include "dataplane/eal.h"
 #include "dataplane/host.h"
@@ -35,6 +34,7 @@
 #include "dataplane/pump.h"
 #include "dataplane/rcu.h"
 #include "dataplane/show.h"
+#include "dataplane/show_gate.h"
 #include "dataplane/stage.h"
 #include "dataplane/watchdog.h"
 #include "dataplane/worker.h"
@@ -60,8 +60,10 @@ static const char usage[] =
 	"\n"
 	"  --config FILE     the configuration, shared with unwired-control\n"
 	"  --run-dir DIR     sockets (default /run/unwired)\n"
-	"  --state-dir DIR   where a running unwired-control keeps the configuration in force,\n"
-	"                    which then counts instead of FILE (default /var/lib/unwired)\n"
+	"  --state-dir DIR   where unwired-control runs (default /var/lib/unwired); while it does, "
+	"the\n"
+	"                    configuration of the last good start stands in for a FILE with "
+	"errors\n"
 	"  --check           check FILE and exit\n"
 	"  --log-level LEVEL what is logged to stderr (default info)\n"
 	"\n"
@@ -125,27 +127,6 @@ static int options_parse(int argc, char **argv, struct options *o)
 	}
 	log_init("unwired-dataplane", level);
 	return -1;
-}
-
-// The configuration in force: what a living control process checked and keeps, else FILE. So a
-// restart in the middle of somebody's editing gets what runs.
-static struct config *config_in_force(const struct options *o)
-{
-	char lock[4096], running[4096];
-	bool is_locked;
-	int fd;
-
-	snprintf(lock, sizeof(lock), "%s/lock", o->state_dir);
-	snprintf(running, sizeof(running), "%s/running.json", o->state_dir);
-	fd = open(lock, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return config_load(o->config, stderr);
-	is_locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-	close(fd);
-	if (!is_locked || access(running, R_OK) != 0)
-		return config_load(o->config, stderr);
-	log_info("config_in_force path=%s", running);
-	return config_load(running, stderr);
 }
 
 static int signals_init(void)
@@ -341,7 +322,8 @@ static int serve(const struct options *o, const struct config *config, int signa
 	anchor_expect(config);
 	if (watch_init(&watch, signal_fd, host_fd) != 0)
 		goto fail_workers;
-	if (show_register() != 0 || port_show_register() != 0 || privs_drop() != 0 ||
+	if (show_register() != 0 || port_show_register() != 0 ||
+		boot_config_keep(o->run_dir, config) != 0 || privs_drop() != 0 ||
 		mirror_start() != 0)
 		goto fail_watch;
 	watchdog_init();
@@ -353,6 +335,7 @@ static int serve(const struct options *o, const struct config *config, int signa
 	status = EXIT_SUCCESS;
 	workers_stop();
 fail_watch:
+	show_gate_close();
 	close(watch.epoll_fd);
 fail_workers:
 	anchor_free();
@@ -385,7 +368,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	config = options.check ? config_load(options.config, stderr) : config_in_force(&options);
+	config = options.check ? config_load(options.config, stderr)
+			       : boot_config(options.config, options.run_dir, options.state_dir);
 	if (config == NULL)
 		return EXIT_USAGE;
 	if (options.check) {

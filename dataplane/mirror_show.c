@@ -16,6 +16,7 @@
 #include "dataplane/mirror_sync.h"
 #include "dataplane/nexthop.h"
 #include "dataplane/port.h"
+#include "dataplane/show_gate.h"
 
 enum { PAGE = 60 }; // rows of at most 200 characters fit one answer of 16 kB
 
@@ -216,10 +217,10 @@ int mirror_show_register(pthread_mutex_t *lock)
 	int error;
 
 	tables_lock = lock;
-	error = rte_telemetry_register_cmd(
+	error = show_gate_register(
 		"/unwired/routes", show_routes, "Routes that workers use. Parameter: offset");
 	if (error == 0)
-		error = rte_telemetry_register_cmd("/unwired/neighbors", show_neighbors,
+		error = show_gate_register("/unwired/neighbors", show_neighbors,
 			"Neighbours of the ports. Parameter: offset");
 	return error;
 }

@@ -8,6 +8,7 @@
 #include <rte_telemetry.h>
 
 #include "dataplane/port.h"
+#include "dataplane/show_gate.h"
 
 // One port as a dict. Returns: owned, or NULL without memory.
 static struct rte_tel_data *describe(const struct port *port)
@@ -65,5 +66,5 @@ static int show(const char *command, const char *params, struct rte_tel_data *d)
 
 int port_show_register(void)
 {
-	return rte_telemetry_register_cmd("/unwired/ports", show, "Ports and their counters");
+	return show_gate_register("/unwired/ports", show, "Ports and their counters");
 }

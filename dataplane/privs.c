@@ -22,6 +22,8 @@
 static const int allowed[] = {
 	SCMP_SYS(read),
 	SCMP_SYS(readv),
+	SCMP_SYS(pread64), // registers of a PCI device behind VFIO, at its end
+	SCMP_SYS(pwrite64),
 	SCMP_SYS(write),
 	SCMP_SYS(writev),
 	SCMP_SYS(recvfrom),
@@ -115,6 +117,19 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+// What drivers and libraries try at their clean end and can do without: refused, not fatal. Everything
+// else ends the process.
+static const int refused[] = {
+	SCMP_SYS(bpf), // libbpf empties the map of an AF_XDP socket
+	SCMP_SYS(mkdir),
+	SCMP_SYS(rmdir),
+	SCMP_SYS(rename),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(setpriority),
+	SCMP_SYS(sched_setscheduler),
+	SCMP_SYS(prlimit64),
+};
+
 // Removes everything but CAP_NET_ADMIN from what a future execve could get.
 static void drop_bounding_set(void)
 {
@@ -177,6 +192,8 @@ static int install_filter(void)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	for (unsigned int i = 0; error == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (unsigned int i = 0; error == 0 && i < sizeof(refused) / sizeof(refused[0]); i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 	if (error == 0)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

@@ -12,6 +12,7 @@
 #include "dataplane/link.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/pump.h"
+#include "dataplane/show_gate.h"
 #include "dataplane/show_rows.h"
 #include "dataplane/tunnel_error.h"
 #include "dataplane/worker.h"
@@ -137,14 +138,14 @@ static int show_drops(const char *cmd, const char *params, struct rte_tel_data *
 
 int show_register(void)
 {
-	int error = rte_telemetry_register_cmd(
+	int error = show_gate_register(
 		"/unwired/status", show_status, "State of the dataplane. No parameters.");
 
 	if (error == 0)
-		error = rte_telemetry_register_cmd("/unwired/workers", show_workers,
+		error = show_gate_register("/unwired/workers", show_workers,
 			"Packet account of each worker. Parameter: first row.");
 	if (error == 0)
-		error = rte_telemetry_register_cmd("/unwired/drops", show_drops,
+		error = show_gate_register("/unwired/drops", show_drops,
 			"Dropped packets by reason. Parameter: first row.");
 	return error;
 }
