@@ -93,6 +93,16 @@ int netlink_read(int fd, uint8_t *buf, netlink_fn fn, void *arg)
 	return 1;
 }
 
+// The end of a dump tells of the error that ended it. Returns: 1 or negative errno.
+static int dump_end(const struct nlmsghdr *nlh)
+{
+	int error = 0;
+
+	if (mnl_nlmsg_get_payload_len(nlh) >= sizeof(error))
+		memcpy(&error, mnl_nlmsg_get_payload(nlh), sizeof(error));
+	return error < 0 ? error : 1;
+}
+
 // One datagram of a dump's answer. Returns: 1 at the end of the dump, 0 to go on, negative errno.
 static int dump_part(
 	const uint8_t *buf, int left, uint32_t seq, netlink_fn fn, void *arg, bool *is_torn)
@@ -107,7 +117,7 @@ static int dump_part(
 		if ((nlh->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
 			*is_torn = true;
 		if (nlh->nlmsg_type == NLMSG_DONE)
-			return 1;
+			return dump_end(nlh);
 		if (nlh->nlmsg_type == NLMSG_ERROR) {
 			const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
 
