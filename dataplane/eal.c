@@ -37,17 +37,21 @@ enum {
 	PREVIOUS_WAIT_US = 50000,
 };
 
-uint32_t eal_memory_mb(const struct config_dataplane *config)
+// What the tables and packet buffers take that the configuration asks for.
+static uint32_t tables_mb(const struct config_dataplane *config)
 {
 	uint64_t bytes = bindtab_memory(config->max_bindings);
 
-	if (config->memory_mb != 0)
-		return config->memory_mb;
 	bytes += fib_memory(config->n_domains, config->max_routes);
 	bytes += port_pool_memory(config);
 	bytes += config->n_workers *
 		 (sizeof(struct worker) + WORKER_RINGS * WORKER_RING * sizeof(void *));
-	return (uint32_t)(bytes >> 20) + MEMORY_SLACK_MB;
+	return (uint32_t)(bytes >> 20);
+}
+
+uint32_t eal_memory_mb(const struct config_dataplane *config)
+{
+	return config->memory_mb != 0 ? config->memory_mb : tables_mb(config) + MEMORY_SLACK_MB;
 }
 
 static uint64_t read_number(const char *path)
@@ -85,16 +89,33 @@ static uint64_t hugepages_free_mb(void)
 	return kb >> 10;
 }
 
-// Decides between hugepages and ordinary memory. Returns: 0 or -ENOMEM, logged.
+static uint64_t machine_memory_mb(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+}
+
+// Decides between hugepages and ordinary memory. Ordinary memory is taken as it is touched, so what
+// the machine does not have at all must be noticed here. Returns: 0 or -ENOMEM, logged.
 static int choose_memory(const struct config_dataplane *config, uint32_t need_mb, bool *hugepages)
 {
 	uint64_t free_mb = hugepages_free_mb();
 
+	if (need_mb < tables_mb(config)) {
+		log_err("eal_too_little_memory key=dataplane.memory_mb memory_mb=%u need_mb=%u",
+			need_mb, tables_mb(config) + MEMORY_SLACK_MB);
+		return -ENOMEM;
+	}
 	*hugepages = config->hugepages != CONFIG_HUGEPAGES_OFF && free_mb >= need_mb;
 	if (config->hugepages == CONFIG_HUGEPAGES_ON && !*hugepages) {
 		log_err("eal_no_hugepages key=dataplane.hugepages need_mb=%u free_mb=%llu "
 			"hint=\"raise vm.nr_hugepages or say auto\"",
 			need_mb, (unsigned long long)free_mb);
+		return -ENOMEM;
+	}
+	if (!*hugepages && need_mb > machine_memory_mb()) {
+		log_err("eal_no_memory key=%s need_mb=%u machine_mb=%llu",
+			config->memory_mb != 0 ? "dataplane.memory_mb" : "dataplane.max_bindings",
+			need_mb, (unsigned long long)machine_memory_mb());
 		return -ENOMEM;
 	}
 	log_info("eal_memory hugepages=%s memory_mb=%u free_hugepages_mb=%llu",
