@@ -178,6 +178,15 @@ void anchor_sweep(void)
 	}
 }
 
+bool anchor_is_in_force(void)
+{
+	for (uint16_t i = 0; i < API_MAX_AGENTS; i++) {
+		if (anchor_agents[i] != NULL && !mirror_has_local(&anchor_agents[i]->outer.src))
+			return false;
+	}
+	return true;
+}
+
 void anchor_free(void)
 {
 	anchor_mark_begin();

@@ -52,5 +52,8 @@ int anchor_home_prefix_set(const struct api_home_prefix_set *set);
 void anchor_mark_begin(void);
 void anchor_sweep(void);
 
+// Whether workers know all agent addresses as ours.
+bool anchor_is_in_force(void);
+
 // Takes everything away at the end. Workers must have stopped.
 void anchor_free(void);

@@ -30,6 +30,8 @@ enum {
 	MESSAGES_PER_TURN = 4,
 	SWEEP_PER_TURN = 4096,
 	MIRROR_FLUSH_MS = 500,
+	FORCE_MS = 2000, // for the kernel to tell of new addresses
+	NS_PER_MS = 1000000,
 };
 
 struct link_status link_status;
@@ -47,6 +49,7 @@ static struct {
 
 	uint64_t sync_id;
 	bool is_sweeping;
+	uint64_t force_until_ns; // swept; the agent addresses may take until then, 0 = done
 	uint32_t n_stale;
 
 	uint32_t credit; // bulk records taken in and not yet reported
@@ -94,6 +97,7 @@ static void disconnect(const char *reason)
 	link_state.fd = -1;
 	link_state.has_hello = link_state.is_blocked = false;
 	link_state.is_sweeping = false;
+	link_state.force_until_ns = 0;
 	link_state.held = NULL;
 	link_state.out_head = link_state.out_tail = 0;
 	link_state.credit = 0;
@@ -235,6 +239,7 @@ static int on_sync_begin(const struct api_rec *rec)
 {
 	link_state.sync_id = ((const struct api_sync_begin *)(const void *)rec)->sync_id;
 	link_state.is_sweeping = false;
+	link_state.force_until_ns = 0;
 	bindtab_mark_begin(link_state.bindings);
 	anchor_mark_begin();
 	return 0;
@@ -492,6 +497,22 @@ static void sweep_turn(void)
 	anchor_sweep();
 	anchor_filled();
 	link_status.store_id = link_state.peer_store_id;
+	link_state.force_until_ns = clock_mono_ns() + (uint64_t)FORCE_MS * NS_PER_MS;
+}
+
+// Says that all is done when packets for the agents no longer go astray.
+static void done_turn(void)
+{
+	bool is_in_force;
+
+	if (link_state.force_until_ns == 0)
+		return;
+	is_in_force = anchor_is_in_force();
+	if (!is_in_force && clock_mono_ns() < link_state.force_until_ns)
+		return;
+	if (!is_in_force)
+		log_warn("agents_not_in_force waited_ms=%d", FORCE_MS);
+	link_state.force_until_ns = 0;
 	log_info("sync_done live=%u swept=%u", bindtab_count(link_state.bindings),
 		link_state.n_stale);
 	send_sync_done(0);
@@ -532,10 +553,11 @@ bool link_turn(void)
 			break;
 	}
 	sweep_turn();
+	done_turn();
 	orphan_turn();
 	send_credit();
 	out_flush();
-	return more || link_state.is_sweeping || !is_settled;
+	return more || link_state.is_sweeping || link_state.force_until_ns != 0 || !is_settled;
 }
 
 int link_listen_fd(void)

@@ -22,6 +22,7 @@
 #include "dataplane/mirror_show.h"
 #include "dataplane/mirror_sync.h"
 #include "dataplane/netlink.h"
+#include "dataplane/nexthop.h"
 #include "dataplane/nhobj.h"
 #include "dataplane/port.h"
 #include "dataplane/privs.h"
@@ -540,4 +541,20 @@ int mirror_flush(unsigned int timeout_ms)
 	error = n_fulfilled < target ? -ETIMEDOUT : 0;
 	pthread_mutex_unlock(&wish_lock);
 	return error;
+}
+
+bool mirror_has_local(const struct ip6 *address)
+{
+	const struct ip6_prefix host = { .addr = *address, .len = 128 };
+	const struct rib_entry *entry = NULL;
+	bool is_local;
+
+	if (pthread_mutex_trylock(&lock) != 0)
+		return false;
+	if (mirror_ribs[DOMAIN_TRANSPORT] != NULL)
+		entry = rib_find(mirror_ribs[DOMAIN_TRANSPORT], &host);
+	is_local = entry != NULL && entry->nexthop != 0 &&
+		   nexthop_get(entry->nexthop)->type == NEXTHOP_LOCAL;
+	pthread_mutex_unlock(&lock);
+	return is_local;
 }

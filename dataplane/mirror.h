@@ -6,6 +6,7 @@
 // control and lie over the kernel's routes.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config/config.h"
@@ -34,3 +35,7 @@ void mirror_agent_set(uint16_t agent, const struct ip6 *address, uint8_t domain)
 // Waits until everything set before has taken effect (main lcore, bounded by timeout_ms).
 // Returns: 0 or -ETIMEDOUT.
 int mirror_flush(unsigned int timeout_ms);
+
+// Whether workers take packets to that address as to one of our own: the kernel tells of a new address
+// a little after it took it. Never waits; false while the mirror thread is busy. Thread: main lcore.
+bool mirror_has_local(const struct ip6 *address);
