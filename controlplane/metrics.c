@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/accept.h"
 #include "controlplane/publish.h"
 
 struct metrics {
@@ -133,6 +134,7 @@ static int split(const char *listen, char host[static 64], uint16_t *port)
 struct metrics *metrics_new(struct control *control)
 {
 	struct metrics *metrics = calloc(1, sizeof(*metrics));
+	struct evhttp_bound_socket *socket = NULL;
 	char host[64];
 	uint16_t port;
 
@@ -141,14 +143,16 @@ struct metrics *metrics_new(struct control *control)
 	metrics->control = control;
 	metrics->http = evhttp_new(control->base);
 	errno = 0;
-	if (metrics->http == NULL || split(control->config->telemetry.listen, host, &port) != 0 ||
-		evhttp_bind_socket(metrics->http, host, port) != 0) {
+	if (metrics->http != NULL && split(control->config->telemetry.listen, host, &port) == 0)
+		socket = evhttp_bind_socket_with_handle(metrics->http, host, port);
+	if (socket == NULL) {
 		int error = errno != 0 ? errno : EINVAL;
 
 		metrics_free(metrics);
 		errno = error;
 		return NULL;
 	}
+	accept_rests_on_error(evhttp_bound_socket_get_listener(socket));
 	evhttp_set_max_headers_size(metrics->http, 8192);
 	evhttp_set_max_body_size(metrics->http, 0);
 	evhttp_set_timeout(metrics->http, 10);

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "controlplane/accept.h"
 #include "controlplane/bindings.h"
 #include "controlplane/mgmt_request.h"
 #include "controlplane/mgmt_show.h"
@@ -536,6 +537,7 @@ struct mgmt *mgmt_new(struct control *control)
 		errno = error;
 		return NULL;
 	}
+	accept_rests_on_error(mgmt->listener);
 	return mgmt;
 }
 
