@@ -107,6 +107,17 @@ static void more(evutil_socket_t fd, short what, void *arg)
 	expire(arg);
 }
 
+// The next tick is at the next quarter of a second of the clock that lifetimes are in: bindings end in
+// whole seconds of it, and none lives longer than a second too long.
+static void await_tick(struct loop *loop)
+{
+	static const uint64_t period_ns = TICK_MS * CLOCK_NS_PER_S / 1000;
+	uint64_t left_ns = period_ns - clock_boot_ns() % period_ns;
+	struct timeval left = { .tv_usec = (suseconds_t)(left_ns / 1000 + 1) };
+
+	event_add(loop->on_tick, &left);
+}
+
 static void tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *loop = arg;
@@ -114,6 +125,7 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	await_tick(loop);
 	loop->n_ticks++;
 	if (loop->is_watched)
 		sd_notify(0, "WATCHDOG=1");
@@ -136,13 +148,12 @@ static void free_events(struct loop *loop)
 
 static int add_events(struct loop *loop)
 {
-	static const struct timeval period = { .tv_usec = TICK_MS * 1000 };
 	struct event_base *base = loop->control->base;
 
 	loop->on_end[0] = evsignal_new(base, SIGTERM, end, loop);
 	loop->on_end[1] = evsignal_new(base, SIGINT, end, loop);
 	loop->on_reload = evsignal_new(base, SIGHUP, reload, loop);
-	loop->on_tick = event_new(base, -1, EV_PERSIST, tick, loop);
+	loop->on_tick = evtimer_new(base, tick, loop);
 	loop->on_more = evtimer_new(base, more, loop);
 	if (loop->on_end[0] == NULL || loop->on_end[1] == NULL || loop->on_reload == NULL ||
 		loop->on_tick == NULL || loop->on_more == NULL)
@@ -150,7 +161,7 @@ static int add_events(struct loop *loop)
 	event_add(loop->on_end[0], NULL);
 	event_add(loop->on_end[1], NULL);
 	event_add(loop->on_reload, NULL);
-	event_add(loop->on_tick, &period);
+	await_tick(loop);
 	return 0;
 }
 
