@@ -85,6 +85,7 @@ class Box:
         self.namespace = namespace
         self.config = config
         self.after_dataplane = after_dataplane or (lambda: None)
+        self.wrap = {}  # words to start a program with, by its name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="unwired-test-"))
         self.dir.chmod(0o755)
         self.run_dir = self.dir / "run"
@@ -113,8 +114,8 @@ class Box:
                 continue
 
     def _start(self, program, name):
-        command = ["ip", "netns", "exec", self.namespace, str(program),
-                   "--config", str(self.config_file), "--run-dir", str(self.run_dir),
+        command = ["ip", "netns", "exec", self.namespace, *self.wrap.get(name, ()),
+                   str(program), "--config", str(self.config_file), "--run-dir", str(self.run_dir),
                    "--state-dir", str(self.state_dir)]
         process = Process(name, command, self.dir / f"{name}.log")
         try:

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the Unwired authors
+"""What there is too little of: memory, buffers, table entries, descriptors, disk, CPU."""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import thread
+from harness import mip6, netns
+from harness.box import CTL, DATAPLANE
+from row import Row
+
+RESOURCES = 130
+SMALL_TABLE = 24
+LOG_DISK_KB = 64
+
+
+def too_little_memory(run):
+    """R1: a start that cannot work says so in one line, next to a process that goes on."""
+    box = run.bed.box
+    with tempfile.TemporaryDirectory(prefix="unwired-r1-") as other:
+        config = pathlib.Path(other) / "unwired.json"
+        for more in ({"hugepages": "on", "memory_mb": 1048576}, {"memory_mb": 1048576},
+                     {"memory_mb": 64}):
+            config.write_text(json.dumps(
+                {**box.config, "dataplane": {**box.config["dataplane"], **more}}))
+            done = subprocess.run(
+                ["ip", "netns", "exec", box.namespace, str(DATAPLANE), "--config", str(config),
+                 "--run-dir", f"{other}/run", "--state-dir", f"{other}/state"],
+                capture_output=True, text=True, timeout=20)
+            lines = done.stderr.strip().splitlines()
+            run.require(done.returncode == 1, f"{more}: exit status {done.returncode}")
+            run.require(len(lines) == 1 and " err " in lines[0] and "key=dataplane." in lines[0],
+                        f"{more}: {done.stderr}")
+
+
+def slow_consumer(run):
+    """R2: the main lcore takes nothing for a while; what workers have for it piles up to a bound."""
+    bed, box = run.bed, run.bed.box
+    flood = [bytes(mip6.binding_update(f"2001:db8:1::f100:{n:x}", f"2001:db8:a5::{n:x}",
+                                       "2001:db8:1::1", n)) for n in range(64)]
+    before, taken = box.drops(), {}
+    with run.outage(signalling=True):
+        with thread.stopped(box.dataplane.popen.pid):
+            for _ in range(100):
+                bed.lab.access.send(*flood)
+                time.sleep(0.01)
+        freed = time.monotonic()
+        bed.lab.settle()
+    run.note(f"signalling again {time.monotonic() - freed:.2f} s after the main lcore went on")
+    for name, packets in box.drops().items():
+        if packets != before.get(name, 0):
+            taken[name] = packets - before.get(name, 0)
+    run.note(f"drops {taken}")
+    run.require(taken.get("main_ring_full", 0) > 0, f"nothing was dropped by name: {taken}")
+    run.require(not {"unbound", "tunnel_unbound", "mbuf_empty"} & taken.keys(),
+                f"others paid for it: {taken}")
+
+
+def full_table(run):
+    """R3: who comes too late is told so; who is in stays."""
+    bed, run_lab = run.bed, run.bed.lab
+    run.may_refuse.add(RESOURCES)
+    inside, refused = [], None
+    for _ in range(2 * SMALL_TABLE):
+        one = run_lab.mobile()
+        status = one.update().status
+        if status == RESOURCES:
+            refused = one
+            break
+        run.require(status == 0, f"refused with {status}")
+        inside.append(one)
+    run.require(refused is not None and inside, "the table never filled")
+    run.require(len(bed.bindings()) == SMALL_TABLE, f"{len(bed.bindings())} of {SMALL_TABLE} bound")
+    refused.assert_unbound()
+    for one in bed.mobiles:
+        answer = one.update()
+        run.require(answer.status == 0, f"a bound mobile was refused with {answer.status}")
+    inside[0].register(lifetime_s=0)
+    run.require(refused.update().status == 0, "no room after one left")
+    refused.assert_bound()
+    for one in inside[1:] + [refused]:
+        one.register(lifetime_s=0)
+
+
+def _log_on_small_disk(bed):
+    """The logs of both processes lie on a disk of their own."""
+    disk = bed.box.dir / "logs"
+    disk.mkdir()
+    netns.run("mount", "-t", "tmpfs", "-o", f"size={LOG_DISK_KB}k,mode=755", "tmpfs", disk)
+    for name in ("control", "dataplane"):
+        (bed.box.dir / f"{name}.log").symlink_to(disk / f"{name}.log")
+    close = bed.lab.close
+
+    def close_and_unmount():
+        problems = close()
+        netns.run("umount", "-l", disk, check=False)
+        return problems
+
+    bed.lab.close = close_and_unmount
+
+
+def _fill(directory):
+    """Takes all room there. Returns the file that has it."""
+    filler = directory / "filler"
+    with contextlib.suppress(OSError), open(filler, "wb", 0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+@contextlib.contextmanager
+def _monitors(box, n):
+    """So many readers of events, more than control has descriptors for."""
+    readers = [subprocess.Popen([str(CTL), "--run-dir", str(box.run_dir), "monitor"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+               for _ in range(n)]
+    try:
+        time.sleep(0.5)
+        yield
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+
+
+def _cpu_s(process):
+    """CPU time that a process has spent."""
+    fields = pathlib.Path(f"/proc/{process.popen.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def no_descriptors_no_disk(run):
+    """R4: logs and listings suffer, bindings do not."""
+    bed, box = run.bed, run.bed.box
+    filler = _fill(box.dir / "logs")
+    box.ctl_process("reload")  # logs
+    run.require(os.statvfs(filler).f_bavail == 0, "the disk of the logs is not full")
+    fresh = bed.lab.mobile()
+    fresh.register()
+    fresh.assert_bound()
+    box.kill_control()
+    n_fds = bed.rest["control_fds"]
+    box.wrap["control"] = ["prlimit", f"--nofile={n_fds}:{n_fds}"]
+    with run.outage(signalling=True):
+        box.start_control()
+        bed.lab.settle()
+    with _monitors(box, 8):
+        before_s = _cpu_s(box.control)
+        time.sleep(1)
+        spent_s = _cpu_s(box.control) - before_s
+        run.require(spent_s < 0.3, f"control spent {spent_s:.1f} s of a second without descriptors")
+        fresh.register()
+        fresh.assert_bound()
+    filler.unlink()
+    box.wait_for(lambda: box.ctl_process("status").returncode == 0, 5, "the status again")
+    del box.wrap["control"]
+    box.kill_control()
+    bed.restart_control(run)
+
+
+@contextlib.contextmanager
+def _hogs(core, nices):
+    """Endless loops on that core, one for each niceness."""
+    hogs = []
+    try:
+        for nice in nices:
+            hogs.append(subprocess.Popen([sys.executable, "-c", f"""
+import os
+os.setpriority(os.PRIO_PROCESS, 0, {nice})
+os.sched_setaffinity(0, [{core}])
+while True:
+    pass
+"""]))
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+def stolen_cpu(run):
+    """R5: somebody else wants the workers' core."""
+    core = run.bed.box.config["dataplane"]["worker_cores"][0]
+    for nices in ([0], [0, 0, 0], [-20]):
+        with _hogs(core, nices):
+            time.sleep(0.7 if run.is_quick else 2)
+
+
+ROWS = [
+    Row("R1", "starts with memory that is not there", too_little_memory,
+        data_bar_ms=0, quick=True),
+    Row("R2", "the main lcore takes nothing, 6400 updates come", slow_consumer,
+        data_bar_ms=250, signalling_bar_ms=8000),
+    Row("R3", "the binding table is full", full_table, data_bar_ms=0, has_short=False,
+        bed={"max_bindings": SMALL_TABLE}),
+    Row("R4", "no descriptors, the log's disk is full", no_descriptors_no_disk, data_bar_ms=0,
+        signalling_bar_ms=4000,
+        bed={"prepare": _log_on_small_disk}),
+    Row("R5", "others take the workers' core", stolen_cpu, data_bar_ms=None,
+        signalling_bar_ms=None),
+]
