@@ -155,8 +155,12 @@ void anchor_expect(const struct config *config)
 
 void anchor_filled(void)
 {
-	while (n_expected > 0)
-		mirror_home_prefix_del(expected_id(--n_expected));
+	while (n_expected > 0) {
+		uint16_t id = expected_id(--n_expected);
+
+		if (anchor_home_prefixes[id] == NULL) // control may use as many
+			mirror_home_prefix_del(id);
+	}
 	__atomic_store_n(&anchor_is_filled, true, __ATOMIC_RELAXED);
 }
 

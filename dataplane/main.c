@@ -42,6 +42,7 @@
 enum {
 	EXIT_BOOT = 1,
 	EXIT_USAGE = 2,
+	MIRROR_FLUSH_MS = 500,
 	GRACE_MS = 1, // nap while a grace period or sweep is under way
 };
 
@@ -327,6 +328,9 @@ static int serve(const struct options *o, const struct config *config, int signa
 		mirror_start() != 0)
 		goto fail_watch;
 	watchdog_init();
+	// Not before the expected home prefixes are in the FIB.
+	if (mirror_flush(MIRROR_FLUSH_MS) != 0)
+		log_warn("mirror_slow waited_ms=%d", MIRROR_FLUSH_MS);
 	workers_launch();
 	sd_notify(0, "READY=1");
 	log_info("ready ports=%u workers=%u max_bindings=%u", n_ports, n_workers, c->max_bindings);

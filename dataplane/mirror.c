@@ -348,6 +348,9 @@ static void turn(void)
 	uint64_t n;
 
 	pthread_mutex_lock(&lock);
+	// Wishes first: what the kernel had told when a wish was made, like the address of an agent, is
+	// then in the tables when the wish is fulfilled.
+	n = take_wishes();
 	if (read_events(on_message) == -ENOBUFS)
 		recover();
 	if (resync_at_ns != 0 && clock_mono_ns() >= resync_at_ns)
@@ -358,7 +361,6 @@ static void turn(void)
 		port_poll_carrier(&ports[i]);
 	for (uint16_t i = 0; i < n_links; i++)
 		follow_link(i, false);
-	n = take_wishes();
 	mirror_sync_commit();
 	pthread_mutex_unlock(&lock);
 	tell_fulfilled(n);

@@ -28,6 +28,7 @@ struct port {
 	bool spin; // a real NIC: its workers do not sleep when idle is auto
 	bool has_interrupts; // the driver itself hands out a descriptor of its receive queues
 	bool carrier;
+	bool tx_multi_segs; // sends packets of several segments
 	const char *rss; // what receive queues are chosen by: none, outer or innermost headers
 	uint32_t ifindex; // of the twin
 	int tap_fd; // non-blocking

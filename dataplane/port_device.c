@@ -261,6 +261,8 @@ int port_device_configure(struct port *port, const struct config_port *config, u
 	conf.rxmode.mtu = port_is_pci(config->device) ? config->mtu : 0;
 	port->has_interrupts = is_tap(config->device);
 	conf.intr_conf.rxq = port->has_interrupts;
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	port->tx_multi_segs = conf.txmode.offloads != 0;
 	return configure(port, &conf);
 }
 

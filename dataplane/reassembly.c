@@ -246,6 +246,8 @@ static struct rte_mbuf *head_close(struct rte_mbuf *m, unsigned int head_len, ui
 	*place = next_header;
 	memmove(head + 8, head, head_len);
 	rte_pktmbuf_adj(m, 8);
+	if (pkt_meta(m)->flags & PKT_TUNNELLED) // its outer header stayed where it was
+		pkt_meta(m)->outer_len += 8;
 	pkt_ip6(m)->payload_len_be =
 		rte_cpu_to_be_16((uint16_t)(head_len - sizeof(struct ip6_hdr_wire) + payload));
 	return m;

@@ -144,10 +144,15 @@ static const struct port *untag(const struct port *port, struct rte_mbuf *m)
 }
 
 // A frame of a link without its tag.
-static void classify_ip6(struct worker *w, struct rte_mbuf *m)
+static void classify_ip6(struct worker *w, struct rte_mbuf *m, bool is_broadcast)
 {
 	switch (judge_ip6(m)) {
 	case TO_ROUTE:
+		// Not to be forwarded, nor answered with an error (RFC 4443 2.4 (e)).
+		if (unlikely(is_broadcast)) {
+			worker_drop(w, m, DROP_broadcast_frame);
+			break;
+		}
 		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
 		lane_add(&w->route, m, NULL);
 		break;
@@ -220,7 +225,7 @@ static void classify_one(struct worker *w, const struct port *port, struct rte_m
 	}
 	*pkt_meta(m) = (struct pkt_meta){ .port = (uint8_t)port->index, .domain = port->domain };
 	if (likely(eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6)))
-		classify_ip6(w, m);
+		classify_ip6(w, m, is_broadcast);
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
 		classify_ip4(w, m, is_broadcast);
 	else

@@ -139,7 +139,7 @@ static bool outer_choose(
 	unsigned int at;
 
 	if (unlikely(agent == NULL)) {
-		worker_drop(w, m, DROP_no_headroom);
+		worker_drop(w, m, DROP_agent_gone);
 		return false;
 	}
 	*outer = (struct outer){ .agent = agent, .len = PLAIN_LEN };
@@ -165,8 +165,9 @@ static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
 	const struct nexthop *nh, const struct outer *outer)
 {
 	uint16_t floor = __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED);
-
-	uint16_t link = likely(nh->type != NEXTHOP_HOME) ? nh->mtu : UINT16_MAX;
+	// A route may be given any MTU; IPv6 knows none below 1280 (RFC 8200 section 5).
+	uint16_t link =
+		likely(nh->type != NEXTHOP_HOME) ? RTE_MAX(nh->mtu, IP6_MIN_MTU) : UINT16_MAX;
 
 	if (likely(m->pkt_len + outer->len <= floor))
 		return link;

@@ -33,6 +33,8 @@ int stage_upper(const struct rte_mbuf *m, unsigned int *off)
 		if (at + 8 > m->data_len)
 			return -1;
 		ext = rte_pktmbuf_mtod_offset(m, const uint8_t *, at);
+		if (proto == PROTO_ROUTING && ext[3] != 0) // RFC 8200 4.4: not the end of its way
+			return -1;
 		proto = ext[0];
 		at += 8u + 8u * ext[1];
 		if (at > m->data_len)
@@ -85,23 +87,26 @@ static bool is_our_fragment(const struct rte_mbuf *m, unsigned int off)
 	return next_header == PROTO_IPV6 || next_header == PROTO_MH || next_header == PROTO_DSTOPTS;
 }
 
-// True for an ICMPv6 error that quotes a tunnel packet of its own destination, and for what tells the path
-// MTU behind a routing header.
+// True for an ICMPv6 error that quotes a tunnel packet of its own destination, maybe behind a fragment
+// header or the encapsulation limit, and for what tells the path MTU behind a routing header. What else
+// the kernel sent is the kernel's.
 static bool is_tunnel_error(const struct rte_mbuf *m, unsigned int off)
 {
 	const struct ip6_hdr_wire *ip = rte_pktmbuf_mtod(m, const struct ip6_hdr_wire *), *quoted;
-	uint8_t type;
+	unsigned int quote = off + (unsigned int)sizeof(struct icmp6_hdr_wire);
+	uint8_t type, next_header;
 
-	if (off + sizeof(struct icmp6_hdr_wire) + sizeof(*quoted) > m->data_len)
+	if (quote + sizeof(*quoted) + 1 > m->data_len)
 		return false;
 	type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, off);
 	if (type > ICMP6_PARAM_PROBLEM)
 		return false;
-	quoted = rte_pktmbuf_mtod_offset(
-		m, const struct ip6_hdr_wire *, off + sizeof(struct icmp6_hdr_wire));
-	return (quoted->next_header == PROTO_IPV6 || quoted->next_header == PROTO_FRAGMENT ||
-		       quoted->next_header == PROTO_DSTOPTS ||
-		       (quoted->next_header == PROTO_ROUTING && type == ICMP6_PACKET_TOO_BIG)) &&
+	quoted = rte_pktmbuf_mtod_offset(m, const struct ip6_hdr_wire *, quote);
+	next_header = quoted->next_header;
+	if (next_header == PROTO_FRAGMENT || next_header == PROTO_DSTOPTS)
+		next_header = *(const uint8_t *)(quoted + 1);
+	return (next_header == PROTO_IPV6 ||
+		       (next_header == PROTO_ROUTING && type == ICMP6_PACKET_TOO_BIG)) &&
 	       ip6_eq(&quoted->src, &ip->dst);
 }
 

@@ -13,7 +13,7 @@
 // name, what it means.
 #define DROP_REASONS(X)                                                                           \
 	X(not_for_us, "unicast frame for another station")                                        \
-	X(broadcast_frame, "IPv4 unicast packet in a broadcast or multicast frame")               \
+	X(broadcast_frame, "unicast packet in a broadcast or multicast frame")                    \
 	X(unknown_vlan, "frame of a VLAN that the port does not have")                            \
 	X(bad_ip4_header, "IPv4 version, length, truncated packet or malformed option")           \
 	X(bad_ip4_checksum, "IPv4 header checksum is wrong")                                      \
@@ -47,6 +47,8 @@
 	X(fragment_no_room, "no room for a fragment of an unknown peer")                          \
 	X(fragment_evicted, "fragment that gave way to a newer packet")                           \
 	X(fragment_timeout, "fragments of a packet that was not completed in time")               \
+	X(too_big_for_device, "packet of several buffers that the device cannot send")            \
+	X(agent_gone, "agent address taken away")                                                 \
 	X(tx_full, "transmit queue full")                                                         \
 	X(main_ring_full, "queue to the main lcore full")                                         \
 	X(again_full, "queue to the next burst full")                                             \

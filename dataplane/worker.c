@@ -39,6 +39,8 @@ void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind)
 		return;
 	}
 	w->stats.to_main++;
+	__atomic_thread_fence(
+		__ATOMIC_SEQ_CST); // pairs with the main lcore's last look at the rings
 	if (unlikely(__atomic_load_n(&worker_main_asleep, __ATOMIC_SEQ_CST))) {
 		__atomic_store_n(&worker_main_asleep, false, __ATOMIC_SEQ_CST);
 		eventfd_write(worker_main_fd, 1);
@@ -94,8 +96,27 @@ static void out_flush(struct worker *w, uint8_t port)
 	}
 }
 
+// A copy in one segment for a device that sends only such. Moves m. NULL: dropped.
+static struct rte_mbuf *make_single(struct worker *w, struct rte_mbuf *m)
+{
+	struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
+
+	if (copy == NULL || copy->nb_segs > 1) {
+		rte_pktmbuf_free(copy);
+		worker_drop(w, m, DROP_too_big_for_device);
+		return NULL;
+	}
+	rte_pktmbuf_free(m);
+	return copy;
+}
+
 void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m)
 {
+	if (unlikely(m->nb_segs > 1 && !ports[port].tx_multi_segs)) {
+		m = make_single(w, m);
+		if (m == NULL)
+			return;
+	}
 	if (unlikely(w->out[port].n == 2 * BURST))
 		out_flush(w, port);
 	w->out[port].pkts[w->out[port].n++] = m;
@@ -180,18 +201,22 @@ static unsigned int take_peers(struct worker *w)
 	return n;
 }
 
+// All that stood there when the turn began, since every queue of the turn may add a burst.
 static unsigned int take_again(struct worker *w)
 {
-	unsigned int n = RTE_MIN(w->n_again, (uint16_t)BURST);
+	unsigned int left = w->n_again, total = left;
 
-	if (likely(n == 0))
-		return 0;
-	for (unsigned int i = 0; i < n; i++)
-		stage_enter(w, w->again[i]);
-	w->n_again -= (uint16_t)n;
-	memmove(w->again, w->again + n, w->n_again * sizeof(w->again[0]));
-	run_stages(w);
-	return n;
+	while (unlikely(left > 0)) {
+		unsigned int n = RTE_MIN(left, (unsigned int)BURST);
+
+		for (unsigned int i = 0; i < n; i++)
+			stage_enter(w, w->again[i]);
+		w->n_again -= (uint16_t)n;
+		memmove(w->again, w->again + n, w->n_again * sizeof(w->again[0]));
+		left -= n;
+		run_stages(w);
+	}
+	return total;
 }
 
 // Waits until a port, the main lcore or another worker has something. Offline for RCU meanwhile; the
