@@ -47,6 +47,7 @@ struct link {
 
 	const struct api_punt *punts[LINK_PUNT_BATCH];
 	unsigned int n_punts;
+	uint32_t punt_credit; // punts done with that the dataplane does not know of yet
 	struct link_stats stats;
 	uint8_t in[READ_MESSAGES][API_MSG_MAX] __attribute__((aligned(8)));
 };
@@ -149,6 +150,7 @@ static void close_socket(struct link *link)
 	link->fd = -1;
 	link->state = LINK_DOWN;
 	link->n_punts = 0;
+	link->punt_credit = 0;
 	fifo_clear(link);
 }
 
@@ -297,6 +299,7 @@ static void input_punt(struct link *link, const struct api_punt *punt)
 	link->stats.n_punts++;
 	if (link->backlog_bytes > LINK_BACKLOG_BYTES) {
 		link->stats.n_punts_dropped++;
+		link->punt_credit++;
 		return;
 	}
 	link->punts[link->n_punts++] = punt;
@@ -343,13 +346,28 @@ int link_input(struct link *link, const void *msg, size_t len)
 	return walk.error;
 }
 
+static void put_punt_credit(struct link *link)
+{
+	struct api_punt_credit *credit;
+
+	if (link->punt_credit == 0)
+		return;
+	credit = link_put(link, API_PUNT_CREDIT, 0, sizeof(*credit));
+	if (credit == NULL)
+		return;
+	credit->n = link->punt_credit;
+	link->punt_credit = 0;
+}
+
 void link_input_done(struct link *link)
 {
 	unsigned int n = link->n_punts;
 
 	link->n_punts = 0;
+	link->punt_credit += n;
 	if (n > 0)
 		link->handlers.punts(link->handlers.ctx, link->punts, n);
+	put_punt_credit(link);
 }
 
 // Reads one message. Returns: its length, 0 when there is none now, -1 when the peer is gone or

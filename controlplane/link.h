@@ -2,8 +2,8 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // The control process' end of the socket to the dataplane (dataplane/api/records.h): connects and
-// reconnects, exchanges hellos, sends in order without ever blocking, and keeps bulk records inside
-// the credit window.
+// reconnects, exchanges hellos, sends in order without ever blocking, keeps bulk records inside the
+// credit window, and gives credit for punts when their handler is done with them.
 //
 // There is one FIFO of messages. What belongs to a group of answers is put into it and flushed;
 // bulk records are pulled from the owner only while the FIFO is empty, a message at a time, so they

@@ -20,9 +20,10 @@
 #include "dataplane/mirror.h"
 #include "dataplane/pkt.h"
 #include "dataplane/pump.h"
+#include "dataplane/punt.h"
 
 enum {
-	// Records on their way link_state. Punts are refused above the first mark, records from control
+	// Records on their way link_state. Punts wait above the first mark, records from control
 	// wait above the second; what is left takes the reports of one grace period.
 	OUT_SIZE = 4 << 20,
 	OUT_PUNT_MARK = 256 << 10,
@@ -101,6 +102,7 @@ static void disconnect(const char *reason)
 	link_state.held = NULL;
 	link_state.out_head = link_state.out_tail = 0;
 	link_state.credit = 0;
+	punt_reset();
 	link_state.orphan_since_ns = clock_mono_ns();
 	link_status.is_connected = false;
 }
@@ -148,33 +150,33 @@ static void report_retired(void *ctx, uint32_t handle, const struct binding *ent
 	rec->final = 1;
 }
 
-void link_punt(struct rte_mbuf *m)
+bool link_takes_punts(void)
 {
-	struct api_punt *rec = NULL;
+	return link_state.fd >= 0 && link_state.has_hello;
+}
+
+bool link_punt(struct rte_mbuf *m)
+{
 	const struct pkt_meta *meta = pkt_meta(m);
 	uint32_t len = m->pkt_len;
+	struct api_punt *rec;
 	const void *data;
 
-	if (link_state.fd < 0 || !link_state.has_hello)
-		pump_count_drop(PUMP_DROP_punt_no_control);
-	else if (len > API_PACKET_MAX)
-		pump_count_drop(PUMP_DROP_punt_too_long);
-	else if (out_len() > OUT_PUNT_MARK ||
-		 (rec = out_record(API_PUNT, api_rec_len(sizeof(*rec), len))) == NULL)
-		pump_count_drop(PUMP_DROP_punt_backlog);
-	if (rec != NULL) {
-		rec->lane = API_PUNT_MH;
-		rec->tunnelled = (meta->flags & PKT_TUNNELLED) != 0;
-		rec->port = meta->port;
-		rec->packet_len = len;
-		rec->outer_src = pkt_priv(m)->outer_src;
-		rec->outer_dst = pkt_priv(m)->outer_dst;
-		data = rte_pktmbuf_read(m, 0, len, rec->packet);
-		if (data != rec->packet)
-			memcpy(rec->packet, data, len);
-		pump_stats.punted++;
-	}
-	rte_pktmbuf_free(m);
+	if (out_len() > OUT_PUNT_MARK)
+		return false;
+	rec = out_record(API_PUNT, api_rec_len(sizeof(*rec), len));
+	if (rec == NULL)
+		return false;
+	rec->lane = API_PUNT_MH;
+	rec->tunnelled = (meta->flags & PKT_TUNNELLED) != 0;
+	rec->port = meta->port;
+	rec->packet_len = len;
+	rec->outer_src = pkt_priv(m)->outer_src;
+	rec->outer_dst = pkt_priv(m)->outer_dst;
+	data = rte_pktmbuf_read(m, 0, len, rec->packet);
+	if (data != rec->packet)
+		memcpy(rec->packet, data, len);
+	return true;
 }
 
 static void send_hello(void)
@@ -399,6 +401,11 @@ static int on_packet_out(const struct api_rec *rec)
 	return 0;
 }
 
+static int on_punt_credit(const struct api_rec *rec)
+{
+	return punt_credit(((const struct api_punt_credit *)(const void *)rec)->n);
+}
+
 static int (*const handlers[API_TYPE_MAX])(const struct api_rec *rec) = {
 	[API_HELLO] = on_hello,
 	[API_SYNC_BEGIN] = on_sync_begin,
@@ -409,6 +416,7 @@ static int (*const handlers[API_TYPE_MAX])(const struct api_rec *rec) = {
 	[API_BINDING_DEL] = on_binding_del,
 	[API_COUNTERS_GET] = on_counters_get,
 	[API_PACKET_OUT] = on_packet_out,
+	[API_PUNT_CREDIT] = on_punt_credit,
 };
 
 // Applies what is left of the message in hand. False when it has to wait or the link is gone.
@@ -556,6 +564,7 @@ bool link_turn(void)
 	done_turn();
 	orphan_turn();
 	send_credit();
+	punt_turn();
 	out_flush();
 	return more || link_state.is_sweeping || link_state.force_until_ns != 0 || !is_settled;
 }
@@ -639,6 +648,7 @@ int link_init(const struct link_config *config)
 
 void link_free(void)
 {
+	punt_reset();
 	if (link_state.fd >= 0)
 		close(link_state.fd);
 	if (link_state.listen_fd >= 0)

@@ -3,7 +3,7 @@
 //
 // The dataplane's end of the socket to control (dataplane/api/records.h): takes in home prefixes,
 // agents, bindings and packets, sends punts, counters and credit. Never blocks; what control does not
-// take in is bounded: punts are dropped and counted, and records from control wait in the socket.
+// take in is bounded: punts wait in their queues (dataplane/punt.h), records from control in the socket.
 //
 // Thread: main lcore.
 #pragma once
@@ -38,8 +38,12 @@ int link_listen_fd(void);
 int link_fd(void);
 bool link_is_blocked(void);
 
-// Passes a packet of kind PKT_PUNT (moved) to control.
-void link_punt(struct rte_mbuf *m);
+// True while control is there to take punts in.
+bool link_takes_punts(void);
+
+// Copies a packet of kind PKT_PUNT, of at most API_PACKET_MAX bytes, into the buffer towards control.
+// Returns: false when it has to wait, since control does not read.
+bool link_punt(struct rte_mbuf *m);
 
 // For `show status`. Read relaxed by anyone.
 struct link_status {

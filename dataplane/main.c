@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
 #include <systemd/sd-daemon.h>
@@ -28,10 +29,12 @@
 #include "dataplane/link.h"
 #include "dataplane/mirror.h"
 #include "dataplane/neigh.h"
+#include "dataplane/police.h"
 #include "dataplane/port.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/privs.h"
 #include "dataplane/pump.h"
+#include "dataplane/punt.h"
 #include "dataplane/rcu.h"
 #include "dataplane/show.h"
 #include "dataplane/show_gate.h"
@@ -315,6 +318,9 @@ static int serve(const struct options *o, const struct config *config, int signa
 		goto fail_host;
 	if (pmtu_init() != 0 || pump_init(pool, host_fd) != 0)
 		goto fail_mirror;
+	if (police_init(rte_get_tsc_hz()) != 0)
+		goto fail_pump;
+	punt_init();
 	if (link_init(&link) != 0)
 		goto fail_pump;
 	if (workers_init(c, (uint8_t)config->node.id, link_bindings(), pool) != 0)

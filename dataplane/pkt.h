@@ -54,6 +54,8 @@ struct pkt_priv {
 	struct ip6 target; // GLEAN
 	struct ip6 outer_src; // PUNT
 	struct ip6 outer_dst;
+	uint64_t sender; // PUNT: of a Binding Update (police_sender); 0 = no newer one replaces it
+	uint8_t police_class; // PUNT
 };
 
 enum { PKT_PRIV_SIZE = RTE_ALIGN_CEIL(sizeof(struct pkt_priv), RTE_MBUF_PRIV_ALIGN) };

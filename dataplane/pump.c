@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "dataplane/link.h"
 #include "dataplane/neigh.h"
 #include "dataplane/pkt.h"
 #include "dataplane/port.h"
+#include "dataplane/punt.h"
 #include "dataplane/tunnel_error.h"
 #include "dataplane/twin.h"
 #include "dataplane/worker.h"
@@ -84,7 +84,7 @@ static void take_one(struct rte_mbuf *m)
 			pump_count_drop(PUMP_DROP_twin_full);
 		break;
 	case PKT_PUNT:
-		link_punt(m);
+		punt_put(m);
 		break;
 	case PKT_GLEAN:
 		pump_stats.parked++;

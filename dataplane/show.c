@@ -11,7 +11,9 @@
 
 #include "dataplane/link.h"
 #include "dataplane/pmtu.h"
+#include "dataplane/police.h"
 #include "dataplane/pump.h"
+#include "dataplane/punt.h"
 #include "dataplane/show_gate.h"
 #include "dataplane/show_rows.h"
 #include "dataplane/tunnel_error.h"
@@ -44,6 +46,12 @@ static int show_status(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_add_dict_u64(d, "to_host", stat_read(&pump_stats.to_host));
 	rte_tel_data_add_dict_u64(d, "from_host", stat_read(&pump_stats.from_host));
 	rte_tel_data_add_dict_u64(d, "punted", stat_read(&pump_stats.punted));
+	rte_tel_data_add_dict_u64(d, "punts_waiting", stat_read(&punt_status.waiting));
+	rte_tel_data_add_dict_u64(d, "punts_on_way", stat_read(&punt_status.on_way));
+	rte_tel_data_add_dict_u64(d, "punts_per_s", stat_read(&punt_status.per_s));
+	rte_tel_data_add_dict_u64(d, "budget_class0_per_s", police_budget(POLICE_KNOWN));
+	rte_tel_data_add_dict_u64(d, "budget_class1_per_s", police_budget(POLICE_MOVED));
+	rte_tel_data_add_dict_u64(d, "budget_class2_per_s", police_budget(POLICE_UNKNOWN));
 	rte_tel_data_add_dict_u64(d, "sent", stat_read(&pump_stats.sent));
 	rte_tel_data_add_dict_u64(d, "parked", stat_read(&pump_stats.parked));
 	rte_tel_data_add_dict_u64(d, "unparked", stat_read(&pump_stats.unparked));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header), error to the main lcore (ICMPv6 about
-// our tunnels), host (the kernel's twin), again (reassembled packets), drops tunnel_nested, no_headroom
-// and those of reassembly and of the correspondent shim (stage_shim.c).
+// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header, stage_punt.c), error to the main
+// lcore (ICMPv6 about our tunnels), host (the kernel's twin), again (reassembled packets), drops
+// tunnel_nested, no_headroom and those of reassembly and of the correspondent shim (stage_shim.c).
 
 #include "dataplane/stage.h"
 
@@ -60,19 +60,6 @@ void stage_host(struct worker *w, struct rte_mbuf *m)
 	eth->src_addr.addr_bytes[0] ^= 0x02; // any station but ourselves
 	eth->ether_type = rte_cpu_to_be_16(type);
 	worker_to_main(w, m, PKT_FRAME);
-}
-
-// Writes down how the packet came, which no sender can forge.
-static void to_punt(struct worker *w, struct rte_mbuf *m)
-{
-	const struct pkt_meta *meta = pkt_meta(m);
-	const struct ip6_hdr_wire *ip = pkt_ip6(m);
-
-	if (meta->flags & PKT_TUNNELLED)
-		ip = (const void *)((const uint8_t *)ip - meta->outer_len);
-	pkt_priv(m)->outer_src = ip->src;
-	pkt_priv(m)->outer_dst = ip->dst;
-	worker_to_main(w, m, PKT_PUNT);
 }
 
 // True for a fragment of what this node itself takes apart: tunnels, and signalling with or without
@@ -140,7 +127,7 @@ void stage_local(struct worker *w)
 			pkt_meta(m)->outer_len = (uint16_t)off;
 			lane_add(&w->tunnel, m, in->nh[i]);
 		} else if (proto == PROTO_MH) {
-			to_punt(w, m);
+			stage_punt(w, m, off);
 		} else if (unlikely(proto == PROTO_FRAGMENT && is_our_fragment(m, off))) {
 			m = reassembly_add(w, m, off);
 			if (m != NULL)

@@ -39,8 +39,7 @@ bool stage_is_own_source(struct rte_mbuf *m)
 	return nexthop_get(idx)->type == NEXTHOP_LOCAL;
 }
 
-// The binding of a home address, or NULL. Borrowed for this turn.
-static const struct binding *binding_of(const struct worker *w, const struct ip6 *home)
+const struct binding *stage_binding_of(const struct worker *w, const struct ip6 *home)
 {
 	union bindtab_key key;
 	struct binding *b;
@@ -57,7 +56,7 @@ static const struct binding *binding_of(const struct worker *w, const struct ip6
 }
 
 // Looks for Home Address options among those of one header, at offset `at` of the packet. Returns: as
-// find_option; `found` is that of the headers before.
+// stage_home_option; `found` is that of the headers before.
 static int search(struct rcursor options, unsigned int at, int found)
 {
 	const uint8_t *start = options.p;
@@ -80,9 +79,7 @@ static int search(struct rcursor options, unsigned int at, int found)
 	return found;
 }
 
-// The offset of the Home Address option in the headers of m up to `upper`, or NO_OPTION; BAD_OPTION
-// when there are two, one before a routing header or one of another length (RFC 6275 section 6.3).
-static int find_option(const struct rte_mbuf *m, unsigned int upper)
+int stage_home_option(const struct rte_mbuf *m, unsigned int upper)
 {
 	const uint8_t *packet = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct rcursor c = rcursor_make(packet, upper);
@@ -107,7 +104,7 @@ static int find_option(const struct rte_mbuf *m, unsigned int upper)
 
 bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper)
 {
-	int at = find_option(m, upper);
+	int at = stage_home_option(m, upper);
 	struct ip6_hdr_wire *ip = pkt_ip6(m);
 	const struct binding *b;
 	uint8_t *option;
@@ -121,7 +118,7 @@ bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper)
 		worker_drop(w, m, DROP_home_option_bad);
 		return false;
 	}
-	b = binding_of(w, &home);
+	b = stage_binding_of(w, &home);
 	if (b == NULL && !__atomic_load_n(&anchor_is_filled, __ATOMIC_RELAXED)) {
 		worker_drop(w, m, DROP_not_filled);
 		return false;

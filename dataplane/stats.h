@@ -49,6 +49,10 @@
 	X(fragment_timeout, "fragments of a packet that was not completed in time")               \
 	X(too_big_for_device, "packet of several buffers that the device cannot send")            \
 	X(agent_gone, "agent address taken away")                                                 \
+	X(police_class0, "signalling of known senders beyond what control takes in")              \
+	X(police_class1, "signalling for bound homes from new sources beyond its share")          \
+	X(police_class2, "signalling for unknown homes beyond its share")                         \
+	X(police_sender, "signalling of one sender beyond its rate")                              \
 	X(tx_full, "transmit queue full")                                                         \
 	X(main_ring_full, "queue to the main lcore full")                                         \
 	X(again_full, "queue to the next burst full")                                             \

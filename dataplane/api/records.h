@@ -19,6 +19,9 @@
 //   credit      BINDING_SET and BINDING_DEL with API_REC_BULK count against a window of
 //               API_BULK_WINDOW records; CREDIT gives back as many as were taken in. So a resync
 //               never stands in front of an answer for longer than the window takes.
+//   punts       The dataplane has at most API_PUNT_WINDOW punts on their way; PUNT_CREDIT gives back as
+//               many as control is done with. What comes beyond waits in the dataplane, which thereby
+//               measures what control takes in.
 #pragma once
 
 #include <assert.h>
@@ -34,6 +37,7 @@ enum {
 	API_VERSION = 2,
 	API_MSG_MAX = 60 * 1024, // below the default socket buffer's largest message
 	API_BULK_WINDOW = 4096, // records
+	API_PUNT_WINDOW = 1024, // records
 	API_MAX_CARE_OF = 8,
 	API_MAX_AGENTS = 256,
 	API_MAX_HOME_PREFIXES = 1024,
@@ -57,6 +61,7 @@ enum api_type {
 	API_CREDIT, // up
 	API_PACKET_OUT, // down
 	API_PUNT, // up
+	API_PUNT_CREDIT, // down
 	API_TYPE_MAX,
 };
 
@@ -236,6 +241,12 @@ struct api_punt {
 	uint8_t packet[];
 };
 
+struct api_punt_credit {
+	struct api_rec rec;
+	uint32_t n; // punts that control is done with since the last PUNT_CREDIT
+	uint32_t reserved;
+};
+
 #define API_ASSERT_SIZE(type) static_assert(sizeof(struct type) % 8 == 0, #type)
 API_ASSERT_SIZE(api_hello);
 API_ASSERT_SIZE(api_sync_begin);
@@ -251,6 +262,7 @@ API_ASSERT_SIZE(api_counters);
 API_ASSERT_SIZE(api_credit);
 API_ASSERT_SIZE(api_packet_out);
 API_ASSERT_SIZE(api_punt);
+API_ASSERT_SIZE(api_punt_credit);
 #undef API_ASSERT_SIZE
 
 // The least length of a record of each type, 0 = unknown type. Both sides check it, and what
@@ -272,6 +284,7 @@ static inline uint32_t api_min_len(uint16_t type)
 		[API_CREDIT] = sizeof(struct api_credit),
 		[API_PACKET_OUT] = sizeof(struct api_packet_out),
 		[API_PUNT] = sizeof(struct api_punt),
+		[API_PUNT_CREDIT] = sizeof(struct api_punt_credit),
 	};
 
 	return type < API_TYPE_MAX ? min_len[type] : 0;

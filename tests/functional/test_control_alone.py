@@ -25,7 +25,7 @@ from harness.box import CONTROL, CTL
 
 HELLO, SYNC_BEGIN, SYNC_END, SYNC_DONE, AGENT_SET, PREFIX_SET = 1, 2, 3, 4, 5, 6
 BINDING_SET, BINDING_DEL, BINDING_ERR, COUNTERS_GET, COUNTERS = 7, 8, 9, 10, 11
-CREDIT, PACKET_OUT, PUNT = 12, 13, 14
+CREDIT, PACKET_OUT, PUNT, PUNT_CREDIT = 12, 13, 14, 15
 BULK = 1
 WINDOW = 4096
 AGENT, OTHER_AGENT = "2001:db8:1::1", "2001:db8:2::1"
@@ -55,7 +55,7 @@ class Record:
 class Dataplane:
     """The listening end of the socket, as records.h describes it."""
 
-    def __init__(self, path, max_bindings=1000, sync_error=0, version=1):
+    def __init__(self, path, max_bindings=1000, sync_error=0, version=2):
         self.path, self.max_bindings, self.version = path, max_bindings, version
         self.sync_error = sync_error
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -63,7 +63,8 @@ class Dataplane:
         path.chmod(0o777)
         self.listener.listen(1)
         self.peer = None
-        self.records = []
+        self.records = []  # but for the credit for punts:
+        self.n_punt_credit = 0
         self.gives_credit = True
         self.answers_counters = True
 
@@ -98,8 +99,11 @@ class Dataplane:
         while at < len(message):
             kind, flags, length = struct.unpack_from("=HHI", message, at)
             record = Record(kind, flags, message[at + 8:at + length])
-            self.records.append(record)
             at += length
+            if kind == PUNT_CREDIT:
+                self.n_punt_credit += struct.unpack_from("=I", record.body)[0]
+                continue
+            self.records.append(record)
             n_bulk += record.is_bulk
             if kind == SYNC_END:
                 sync_id, force, _ = struct.unpack_from("=QII", record.body)
@@ -339,7 +343,7 @@ def test_fill_begins_and_ends_and_names_the_networks(running):
     kinds = [r.kind for r in running.dataplane.records]
     assert kinds == [HELLO, SYNC_BEGIN, AGENT_SET, AGENT_SET, PREFIX_SET, PREFIX_SET, SYNC_END]
     hello = struct.unpack_from("=IIQQQII", running.dataplane.records[0].body)
-    assert hello[0] == 1 and hello[1] == 1000 and hello[3] != 0 and hello[5] == 0
+    assert hello[0] == 2 and hello[1] == 1000 and hello[3] != 0 and hello[5] == 0
 
 
 def test_registration_is_published_before_it_is_answered(running):

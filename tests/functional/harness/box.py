@@ -155,6 +155,15 @@ class Box:
         assert done.returncode == 0, f"unwiredctl {verb}: {done.returncode} {done.stderr}"
         return json.loads(done.stdout)
 
+    def telemetry(self, command):
+        """What the dataplane itself answers, whatever control does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(5)
+            client.connect(str(self.run_dir / "dpdk" / "unwired" / "dpdk_telemetry.v2"))
+            client.recv(1024)
+            client.send(command.encode())
+            return json.loads(client.recv(1 << 16))[command]
+
     def sync(self):
         """How far the dataplane has what control knows, in one word; None while control is away."""
         done = self.ctl_process("--json", "show", "sync")

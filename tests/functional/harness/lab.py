@@ -27,6 +27,7 @@ CORE_BOX, CORE_PEER = "2001:db8:ff::1", "2001:db8:ff::2"
 ACCESS_BOX, ACCESS_PEER = "2001:db8:fe::1", "2001:db8:fe::2"
 CORRESPONDENT = "2001:db8:20::20"
 PROBE_PORT = 7777
+SENDER_BURST = 10  # updates of one sender that the box lets through at once
 
 
 def network(name, number, authentication="none", **more):
@@ -58,8 +59,8 @@ class Lab:
         self.wires = []
         self.box = None
         self.judges_form = True  # False where the test itself sends what is malformed
-        self._scratch_seq = itertools.count(1)
         self._numbers = itertools.count(1)
+        self._scratch_numbers = itertools.count(0x8000)
         self._scratch = {}
         try:
             self._build(networks, subscribers, n_ports, worker_cores, config, dataplane)
@@ -109,14 +110,13 @@ class Lab:
     def settle(self, wire=None):
         """Returns when control has dealt with everything sent on this wire before."""
         wire = wire or self.access
-        if wire not in self._scratch:
-            self._scratch[wire] = self.mobile(next(
-                n for n, c in self.networks.items() if c["authentication"] == "none"))
+        if wire not in self._scratch or self._scratch[wire].seq == SENDER_BURST:
+            self._scratch[wire] = Mobile(self, next(
+                c for c in self.networks.values() if c["authentication"] == "none"),
+                next(self._scratch_numbers))
             if wire is self.core and self.core is not self.access:
                 self._scratch[wire].use_core()
-        scratch = self._scratch[wire]
-        answer = scratch.update(seq=next(self._scratch_seq) & 0xffff)
-        assert answer.status in (0, 1)
+        assert self._scratch[wire].update().status in (0, 1)
 
     @contextlib.contextmanager
     def counting_drops(self):

@@ -25,7 +25,9 @@ struct bench {
 	uint32_t n_bulk_left; // the owner's marks
 	uint32_t next_handle;
 	bool answers_punts; // with a binding and a packet each
-	uint32_t seen[SEEN_MAX]; // types of records that the peer read, with the handle above
+	uint32_t seen
+		[SEEN_MAX]; // types of records that the peer read, with the handle above; but for
+	uint32_t n_punt_credit; // what all PUNT_CREDIT gave
 	unsigned int n_seen;
 };
 
@@ -164,6 +166,11 @@ static bool drain(struct bench *bench)
 					: ((const struct api_binding_set *)(const void *)rec)
 						  ->handle;
 
+			if (rec->type == API_PUNT_CREDIT) {
+				bench->n_punt_credit +=
+					((const struct api_punt_credit *)(const void *)rec)->n;
+				continue;
+			}
 			bench->seen[bench->n_seen++] = handle << 8 | rec->type;
 		}
 		CU_ASSERT_EQUAL(walk.error, 0);
@@ -279,6 +286,7 @@ static void test_publication_before_answer(void)
 	CU_ASSERT_EQUAL(bench->n_punts, 40);
 	CU_ASSERT_EQUAL(bench->n_punt_calls, 1);
 	CU_ASSERT_EQUAL(bench->n_seen, 1 + 2 * 40);
+	CU_ASSERT_EQUAL(bench->n_punt_credit, 40);
 	for (unsigned int i = 0; i < 40; i++) {
 		CU_ASSERT_EQUAL(bench->seen[1 + 2 * i], (i + 1) << 8 | API_BINDING_SET);
 		CU_ASSERT_EQUAL(bench->seen[2 + 2 * i], API_PACKET_OUT);
@@ -339,6 +347,7 @@ static void test_full_socket(void)
 		turn(bench);
 	}
 	CU_ASSERT_EQUAL(count_seen(bench, API_PACKET_OUT), bench->n_punts);
+	CU_ASSERT_EQUAL(bench->n_punt_credit, n_sent); // for the dropped ones, too
 	CU_ASSERT_EQUAL(count_seen(bench, API_BINDING_SET), bench->n_punts + 10);
 	for (unsigned int i = 0; i < bench->n_punts; i++)
 		CU_ASSERT_EQUAL(bench->seen[1 + 2 * i], (i + 1) << 8 | API_BINDING_SET);
