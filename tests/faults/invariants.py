@@ -160,15 +160,31 @@ INVARIANTS = {"I4": no_foreign_delivery, "I5": one_true_answer, "I7": conservati
               "I9": lifetimes, "I11": comes_up_alone, "I12": no_secrets}
 
 
+def _covered_s(spans):
+    """The seconds that spans of time cover together."""
+    total_s, covered_to = 0.0, 0.0
+    for begin, end in sorted(spans):
+        total_s += max(0.0, end - max(begin, covered_to))
+        covered_to = max(covered_to, end)
+    return total_s
+
+
+def _excess(gap_s, bar_ms, outages):
+    """How long a gap is and may be, in a sentence, when it is too long: the bar stands on top of the
+    time in which the row itself, or who starts processes again, had them down."""
+    allowed_ms = None if bar_ms is None else bar_ms + 1000 * _covered_s(outages)
+    if allowed_ms is None or gap_s * 1000 <= allowed_ms:
+        return None
+    return f"gap of {gap_s * 1000:.0f} ms, {allowed_ms:.0f} allowed"
+
+
 def judge(run, row):
     """Adds what is broken to the run: bars of the row, then the invariants."""
-    gap_ms, bar_ms = run.probe.gap_s() * 1000, row.data_bar_ms
-    if bar_ms is not None and gap_ms > bar_ms:
-        run.broken.append(f"data gap of {gap_ms:.0f} ms, {bar_ms} allowed "
+    if text := _excess(run.probe.gap_s(), row.data_bar_ms, run.data_outages):
+        run.broken.append(f"data {text} "
                           f"({run.probe.n_lost()} of {run.probe.n_sent()} packets lost)")
-    gap_ms, bar_ms = run.signalling_gap_s * 1000, row.signalling_bar_ms
-    if bar_ms is not None and gap_ms > bar_ms:
-        run.broken.append(f"signalling gap of {gap_ms:.0f} ms, {bar_ms} allowed")
+    if text := _excess(run.signalling_gap_s, row.signalling_bar_ms, run.signalling_outages):
+        run.broken.append(f"signalling {text}")
     for name in ("I11", *(n for n in INVARIANTS if n != "I11")):
         broken = [f"{name}: {text}" for text in INVARIANTS[name](run, row)]
         run.broken += broken

@@ -125,8 +125,11 @@ class Probe:
         if fields[0] ^ fields[1] != 0xffff or fields[0] >= len(self.flows):
             return
         flow, number = self.flows[fields[0]], fields[2]
-        goes_right = wire is (flow.mobile.wire if flow.is_down else self.lab.core)
-        if goes_right and flow.is_delivery(frame.raw):
+        if flow.is_delivery(frame.raw):
+            # Right after a start the route to the care-of addresses may not stand yet, and what is
+            # rightly addressed goes the default way: lost, but to nobody else.
+            if wire is not (flow.mobile.wire if flow.is_down else self.lab.core):
+                return
             if number in flow.came:
                 self.doubled += 1
             flow.came.setdefault(number, frame.time_s)

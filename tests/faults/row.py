@@ -13,7 +13,7 @@ class Row:
     name: str
     title: str
     fault: Callable
-    data_bar_ms: float | None = 0  # None: no bar
+    data_bar_ms: float | None = 0  # on top of the outages that the row marks; None: no bar
     signalling_bar_ms: float | None = 2500
     roams: bool = True  # mobiles register all the time
     has_short: bool = True  # a short-lived binding runs out meanwhile

@@ -169,8 +169,6 @@ ROWS = [
     Row("K3", "CLI, monitor, metrics readers die half way", kill_helpers,
         data_bar_ms=0, signalling_bar_ms=1000, quick=True),
     Row("K4", "the dataplane dies", kill_dataplane,
-        data_bar_ms=10000, signalling_bar_ms=10000, quick=True),
-    Row("K5", "a worker stuck", stick_worker, data_bar_ms=15000,
-        signalling_bar_ms=15000,
-        quick=True),
+        data_bar_ms=1000, quick=True),
+    Row("K5", "a worker stuck", stick_worker, data_bar_ms=1000, quick=True),
 ]

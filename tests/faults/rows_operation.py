@@ -65,11 +65,24 @@ class Operator:
         self.n += 1
         mobile = Mobile(self.lab, {"agent_addresses": [agent],
                                    "prefixes": [f"2001:db8:{prefix}::/64"]}, 0x1000 + self.n)
+        self.last = mobile
         mark, _ = mobile.send_update(lifetime_s=lifetime_s)
         try:
             return mobile.answer(mark, timeout_s=2)
         except AssertionError:
             return None
+
+
+def _has_limit(operator):
+    """Whether a tunnel packet begins with a destination options header."""
+    answer = operator.answer()
+    if answer is None or answer.status != 0:
+        return False
+    mark = operator.lab.access.mark()
+    operator.lab.core.send(operator.last.down_packet(b"with a limit"))
+    operator.lab.access.expect(
+        lambda f: f.dst == operator.last.care_of and f.next_header == 60, mark)
+    return True
 
 
 def _status(answer):
@@ -90,6 +103,7 @@ CHANGES = {
     "max_lifetime_s": (40, lambda o: o.answer().lifetime_s == 40, 5),
     "prefix_valid_lifetime_s": (84, lambda o: o.answer().lifetime_s == 84, -1),
     "prefix_deprecated": (True, lambda o: _status(o.answer()) == PREFIX_DISCOVERY, "yes"),
+    "encapsulation_limit": (4, _has_limit, 256),
     "mesg_id_required": (False, lambda o: _status(o.answer()) == 0, 0),
 }
 

@@ -62,7 +62,7 @@ def pause(run):
 
 ROWS = [
     Row("C1", "the wall clock steps 1 h, back, past 2038", step_clock,
-        data_bar_ms=0, signalling_bar_ms=4000, bed={"prepare": _false_clock}),
+        data_bar_ms=0, bed={"prepare": _false_clock}),
     Row("C2", "both processes stand still", pause,
-        data_bar_ms=11000, signalling_bar_ms=12000, quick=True),
+        data_bar_ms=1000, quick=True),
 ]
