@@ -3,6 +3,7 @@
 
 #include "config/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // Names that Linux keeps for itself where interfaces are named.
@@ -37,39 +38,145 @@ static void check_port_name(
 	}
 }
 
-// Compares address a of port i with all that come before it. Link-local addresses may be on
-// several ports.
-static void check_port_address(const struct config_dataplane *dataplane, unsigned int i,
-	unsigned int a, struct fault_log *log)
+// Addresses of a port or of one of its VLANs.
+struct link_addresses {
+	char path[56];
+	uint32_t domain;
+	uint8_t n;
+	const struct ip6_prefix *addresses;
+};
+
+// Lists the ports, each with its VLANs behind it. Returns: how many.
+static unsigned int list_links(const struct config_dataplane *dataplane,
+	struct link_addresses links[CONFIG_MAX_PORTS * (1 + CONFIG_MAX_VLANS)])
 {
-	const struct ip6 *address = &dataplane->ports[i].addresses[a].addr;
+	unsigned int n = 0;
+
+	for (unsigned int p = 0; p < dataplane->n_ports; p++) {
+		const struct config_port *port = &dataplane->ports[p];
+
+		links[n] = (struct link_addresses){ .n = port->n_addresses,
+			.addresses = port->addresses };
+		snprintf(links[n++].path, sizeof(links->path), "dataplane.ports[%u]", p);
+		for (unsigned int v = 0; v < port->n_vlans; v++) {
+			const struct config_vlan *vlan = &port->vlans[v];
+
+			links[n] = (struct link_addresses){ .domain = vlan->domain,
+				.n = vlan->n_addresses,
+				.addresses = vlan->addresses };
+			snprintf(links[n++].path, sizeof(links->path),
+				"dataplane.ports[%u].vlans[%u]", p, v);
+		}
+	}
+	return n;
+}
+
+// Compares address a of link i with all of its domain that come before it. Link-local addresses may be
+// on several links.
+static void check_address(
+	const struct link_addresses *links, unsigned int i, unsigned int a, struct fault_log *log)
+{
+	const struct ip6 *address = &links[i].addresses[a].addr;
 	char text[IP6_STRLEN];
 
 	if (ip6_is_any(address))
 		return;
 	for (unsigned int j = 0; j <= i; j++) {
-		const struct config_port *other = &dataplane->ports[j];
-		unsigned int n = j == i ? a : other->n_addresses;
+		unsigned int n = j == i ? a : links[j].n;
 
-		if (j != i && ip6_is_linklocal(address))
+		if ((j != i && ip6_is_linklocal(address)) || links[j].domain != links[i].domain)
 			continue;
 		for (unsigned int b = 0; b < n; b++) {
-			if (ip6_eq(address, &other->addresses[b].addr))
+			if (ip6_eq(address, &links[j].addresses[b].addr))
 				fault_write(log,
-					"dataplane.ports[%u].addresses[%u]: %s is also "
-					"dataplane.ports[%u].addresses[%u] (allowed: an address "
-					"once)",
-					i, a, ip6_str(address, text), j, b);
+					"%s.addresses[%u]: %s is also %s.addresses[%u] "
+					"(allowed: an address once)",
+					links[i].path, a, ip6_str(address, text), links[j].path, b);
 		}
 	}
 }
 
+// True when a port has the name of the VLAN's TAP interface.
+static bool is_port_name(const struct config_dataplane *dataplane, const char *name)
+{
+	for (unsigned int p = 0; p < dataplane->n_ports; p++) {
+		if (strcmp(dataplane->ports[p].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void check_vlan(const struct config_dataplane *dataplane, unsigned int p, unsigned int v,
+	struct fault_log *log)
+{
+	const struct config_port *port = &dataplane->ports[p];
+	const struct config_vlan *vlan = &port->vlans[v];
+	char name[CONFIG_PORT_NAME_MAX + sizeof(".65535")];
+
+	snprintf(name, sizeof(name), "%s.%u", port->name, vlan->id);
+	if (strlen(name) > CONFIG_PORT_NAME_MAX)
+		fault_write(log,
+			"dataplane.ports[%u].vlans[%u].id: the interface name \"%s\" has %zu "
+			"characters (allowed: 1..%u; give the port a shorter name)",
+			p, v, name, strlen(name), CONFIG_PORT_NAME_MAX);
+	else if (is_port_name(dataplane, name))
+		fault_write(log,
+			"dataplane.ports[%u].vlans[%u].id: its interface \"%s\" has the name of a "
+			"port (allowed: another name for the port)",
+			p, v, name);
+	for (unsigned int before = 0; before < v && vlan->id != 0; before++) {
+		if (port->vlans[before].id == vlan->id)
+			fault_write(log,
+				"dataplane.ports[%u].vlans[%u].id: %u is that of "
+				"dataplane.ports[%u].vlans[%u] (allowed: an identifier once)",
+				p, v, vlan->id, p, before);
+	}
+}
+
+static bool has_domain(const struct config_dataplane *dataplane, uint32_t domain)
+{
+	for (unsigned int i = 0; i < dataplane->n_domains; i++) {
+		if (dataplane->domains[i] == domain)
+			return true;
+	}
+	return false;
+}
+
+static void check_vlans(const struct config_dataplane *dataplane, struct fault_log *log)
+{
+	unsigned int n = dataplane->n_ports;
+
+	for (unsigned int p = 0; p < dataplane->n_ports; p++) {
+		n += dataplane->ports[p].n_vlans;
+		for (unsigned int v = 0; v < dataplane->ports[p].n_vlans; v++) {
+			uint32_t domain = dataplane->ports[p].vlans[v].domain;
+
+			check_vlan(dataplane, p, v, log);
+			if (!has_domain(dataplane, domain))
+				fault_write(log,
+					"dataplane.ports[%u].vlans[%u].domain: %u is one domain "
+					"too "
+					"many (allowed: %u domains with domain 0)",
+					p, v, domain, CONFIG_MAX_DOMAINS);
+		}
+	}
+	if (n > CONFIG_MAX_LINKS)
+		fault_write(log,
+			"dataplane.ports: have %u ports and VLANs together (allowed: 1..%u)", n,
+			CONFIG_MAX_LINKS);
+}
+
 static void check_ports(const struct config_dataplane *dataplane, struct fault_log *log)
 {
-	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
+	static struct link_addresses links[CONFIG_MAX_PORTS * (1 + CONFIG_MAX_VLANS)];
+	unsigned int n = list_links(dataplane, links);
+
+	for (unsigned int i = 0; i < dataplane->n_ports; i++)
 		check_port_name(dataplane, i, log);
-		for (unsigned int a = 0; a < dataplane->ports[i].n_addresses; a++)
-			check_port_address(dataplane, i, a, log);
+	check_vlans(dataplane, log);
+	for (unsigned int i = 0; i < n; i++) {
+		for (unsigned int a = 0; a < links[i].n; a++)
+			check_address(links, i, a, log);
 	}
 }
 
@@ -79,8 +186,7 @@ static bool prefixes_overlap(const struct ip6_prefix *a, const struct ip6_prefix
 	       ip6_match(&a->addr, &b->addr, a->len < b->len ? a->len : b->len);
 }
 
-// Compares prefix p of network i with all that come before it. All ports are in one domain, so
-// prefixes of two domains cannot be told apart yet.
+// Compares prefix p of network i with all of its domain that come before it.
 static void check_prefix(
 	const struct config *config, unsigned int i, unsigned int p, struct fault_log *log)
 {
@@ -90,18 +196,17 @@ static void check_prefix(
 	for (unsigned int j = 0; j <= i; j++) {
 		const struct config_network *other = &config->networks[j];
 		unsigned int n = j == i ? p : other->n_prefixes;
-		const char *why = other->domain == config->networks[i].domain
-					  ? ""
-					  : " of another domain, not available in this version";
 
+		if (other->domain != config->networks[i].domain)
+			continue;
 		for (unsigned int q = 0; q < n; q++) {
 			if (prefixes_overlap(prefix, &other->prefixes[q]))
 				fault_write(log,
 					"home_networks[%u].prefixes[%u]: %s overlaps with %s in "
-					"home_networks[%u].prefixes[%u]%s (allowed: prefixes "
-					"apart from each other)",
+					"home_networks[%u].prefixes[%u] (allowed: prefixes apart "
+					"from each other)",
 					i, p, prefix_str(prefix, text),
-					prefix_str(&other->prefixes[q], other_text), j, q, why);
+					prefix_str(&other->prefixes[q], other_text), j, q);
 		}
 	}
 }
@@ -141,6 +246,11 @@ static void check_network(const struct config *config, unsigned int i, struct fa
 				"(allowed: a name of its own)",
 				i, network->name, j);
 	}
+	if (!has_domain(&config->dataplane, network->domain))
+		fault_write(log,
+			"home_networks[%u].domain: %u is the domain of no VLAN (allowed: 0, or the "
+			"domain of a VLAN)",
+			i, network->domain);
 	for (unsigned int p = 0; p < network->n_prefixes; p++)
 		check_prefix(config, i, p, log);
 	for (unsigned int a = 0; a < network->n_agents; a++)

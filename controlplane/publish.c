@@ -61,6 +61,7 @@ static void put_networks(struct control *control)
 			return;
 		set->agent = i;
 		set->encap_limit = networks->agents[i].network->encapsulation_limit;
+		set->domain = networks->agents[i].domain;
 		set->address = networks->agents[i].address;
 	}
 	for (uint16_t i = 1; i < API_MAX_HOME_PREFIXES; i++) {

@@ -9,6 +9,7 @@
 #include <rte_byteorder.h>
 
 #include "dataplane/base/log.h"
+#include "dataplane/domain.h"
 #include "dataplane/host.h"
 #include "dataplane/mirror.h"
 #include "dataplane/twin.h"
@@ -41,6 +42,7 @@ static void agent_drop(uint16_t idx)
 	struct ip6 address = anchor_agents[idx]->outer.src;
 
 	twin_del_local(&address);
+	mirror_agent_set(idx, &address, DOMAIN_TRANSPORT);
 	ANCHOR_SWAP(&anchor_agents[idx], NULL);
 }
 
@@ -48,14 +50,17 @@ int anchor_agent_set(const struct api_agent_set *set)
 {
 	bool has_limit = set->encap_limit != API_NO_ENCAP_LIMIT;
 	const struct agent *old;
+	int domain = domain_index(set->domain);
 	struct agent *agent;
 	int error;
 
 	if (set->agent >= API_MAX_AGENTS || set->encap_limit > API_NO_ENCAP_LIMIT)
 		return -EINVAL;
+	if (domain < 0)
+		return domain;
 	agent_is_fresh[set->agent] = true;
 	old = anchor_agents[set->agent];
-	if (old != NULL && !ip6_eq(&old->outer.src, &set->address)) {
+	if (old != NULL && (!ip6_eq(&old->outer.src, &set->address) || old->domain != domain)) {
 		agent_drop(set->agent);
 		old = NULL;
 	}
@@ -74,6 +79,8 @@ int anchor_agent_set(const struct api_agent_set *set)
 	agent->outer.next_header = PROTO_IPV6;
 	agent->outer.hop_limit = OUTER_HOP_LIMIT;
 	agent->outer.src = set->address;
+	agent->domain = (uint8_t)domain;
+	mirror_agent_set(set->agent, &set->address, agent->domain);
 	ANCHOR_SWAP(&anchor_agents[set->agent], agent);
 	return 0;
 }
@@ -87,7 +94,8 @@ static void home_prefix_drop(uint16_t idx)
 {
 	struct ip6_prefix prefix = prefix_of(anchor_home_prefixes[idx]);
 
-	host_route_del(&prefix);
+	if (anchor_home_prefixes[idx]->domain == DOMAIN_TRANSPORT)
+		host_route_del(&prefix);
 	mirror_home_prefix_del(idx);
 	ANCHOR_SWAP(&anchor_home_prefixes[idx], NULL);
 }
@@ -104,24 +112,30 @@ int anchor_home_prefix_set(const struct api_home_prefix_set *set)
 	const struct api_home_prefix_set *old;
 	struct api_home_prefix_set *copy;
 	struct ip6_prefix prefix = prefix_of(set);
-	int error;
+	int domain = domain_index(set->domain), error = 0;
+	struct api_home_prefix_set own = *set;
 
 	if (set->home_prefix == 0 || set->home_prefix >= API_MAX_HOME_PREFIXES ||
 		set->prefix_len < 16 || set->prefix_len > set->key_len || set->key_len > 128)
 		return -EINVAL;
+	if (domain < 0)
+		return domain;
+	own.domain = (uint32_t)domain;
 	home_prefix_is_fresh[set->home_prefix] = true;
 	old = anchor_home_prefixes[set->home_prefix];
-	if (old != NULL && same_home_prefix(old, set))
+	if (old != NULL && same_home_prefix(old, &own))
 		return 0;
 	if (old != NULL)
 		home_prefix_drop(set->home_prefix);
 	copy = malloc(sizeof(*copy));
 	if (copy == NULL)
 		return -ENOMEM;
-	*copy = *set;
+	*copy = own;
 	ANCHOR_SWAP(&anchor_home_prefixes[set->home_prefix], copy);
-	mirror_home_prefix_set(set);
-	error = host_route_set(&prefix);
+	mirror_home_prefix_set(&own);
+	// The kernel itself talks to mobiles of domain 0 only: it could not tell the others apart.
+	if (domain == DOMAIN_TRANSPORT)
+		error = host_route_set(&prefix);
 	if (error != 0)
 		log_warn("host_route_failed home_prefix=%u error=%d", set->home_prefix, -error);
 	return 0;
@@ -143,6 +157,7 @@ void anchor_expect(const struct config *config)
 				.prefix = prefix->addr,
 				.prefix_len = prefix->len,
 				.key_len = 128,
+				.domain = (uint32_t)domain_index(config->networks[n].domain),
 			};
 
 			if (n_expected == API_MAX_HOME_PREFIXES / 2)

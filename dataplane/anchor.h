@@ -16,9 +16,11 @@ struct agent {
 	struct ip6_hdr_wire outer;
 	bool has_encap_limit; // a Tunnel Encapsulation Limit option goes into the outer headers
 	uint8_t encap_limit;
+	uint8_t domain; // of its mobiles, by index
 };
 
 extern const struct agent *anchor_agents[API_MAX_AGENTS];
+// The domain in these is an index, see domain.h.
 extern const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 
 static inline const struct agent *anchor_agent(uint16_t idx)
@@ -44,7 +46,7 @@ void anchor_filled(void);
 
 // Takes an agent address or home prefix in: publishes it, puts the address on the loopback, lays the
 // prefix over the FIB and routes it to us in the kernel. The same again costs nothing.
-// Returns: 0, -EINVAL (index or length out of range), or what the kernel said. Thread: main lcore.
+// Returns: 0, -EINVAL (index or length out of range), -ENOENT (no such domain), or what the kernel said. Thread: main lcore.
 int anchor_agent_set(const struct api_agent_set *set);
 int anchor_home_prefix_set(const struct api_home_prefix_set *set);
 

@@ -16,6 +16,7 @@
 #include "dataplane/api/walk.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/domain.h"
 #include "dataplane/base/user.h"
 #include "dataplane/mirror.h"
 #include "dataplane/pkt.h"
@@ -397,7 +398,7 @@ static int on_packet_out(const struct api_rec *rec)
 
 	if (out->packet_len < sizeof(struct ip6_hdr_wire) || out->packet_len > API_PACKET_MAX)
 		return -EPROTO;
-	pump_send(out->packet, out->packet_len);
+	pump_send(DOMAIN_TRANSPORT, out->packet, out->packet_len);
 	return 0;
 }
 

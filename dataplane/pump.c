@@ -210,7 +210,7 @@ bool pump_turn(void)
 	return n > 0;
 }
 
-void pump_send(const void *packet, uint32_t len)
+void pump_send(uint8_t domain, const void *packet, uint32_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pump_pool);
 	char *data = m == NULL || len > UINT16_MAX ? NULL : rte_pktmbuf_append(m, (uint16_t)len);
@@ -221,7 +221,8 @@ void pump_send(const void *packet, uint32_t len)
 		return;
 	}
 	memcpy(data, packet, len);
-	*pkt_meta(m) = (struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN };
+	*pkt_meta(m) =
+		(struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN, .domain = domain };
 	pump_stats.sent++;
 	inject(&workers[0], &m, 1);
 }

@@ -51,8 +51,8 @@ void pump_free(void);
 // One turn. Returns: true when there was anything to do.
 bool pump_turn(void);
 
-// Sends a whole IPv6 packet of len bytes (copied) through the workers.
-void pump_send(const void *packet, uint32_t len);
+// Sends a whole IPv6 packet of len bytes (copied) through the workers, routed in a domain (index).
+void pump_send(uint8_t domain, const void *packet, uint32_t len);
 
 static inline void pump_count_drop(enum pump_drop reason)
 {

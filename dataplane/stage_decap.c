@@ -4,7 +4,7 @@
 // Reverse tunnels end here: the inner source must be bound to exactly this outer source, in a binding
 // of exactly this agent address (RFC 6275 10.4.5; the agent part is ours). ECN as RFC 6040 4.2.
 //
-// Exits: route (inner packets, to be routed as if they had come in on their own), spread (the same, of
+// Exits: route (inner packets, to be routed in the domain of their home prefix), spread (the same, of
 // a tunnel too heavy for one worker, to be routed by another), drops
 // tunnel_bad_inner, tunnel_protocol, tunnel_unbound, tunnel_wrong_source, tunnel_wrong_agent,
 // tunnel_ecn, inner_scope.
@@ -12,7 +12,6 @@
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
-#include "dataplane/domain.h"
 #include "dataplane/fib.h"
 
 enum { ECN_MASK = 3, ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 };
@@ -47,23 +46,26 @@ static enum drop_reason judge_inner(const struct rte_mbuf *m, unsigned int outer
 	return DROP_MAX;
 }
 
-// Fills the keys of the inner sources: most share the last packet's home prefix, the others ask the
-// FIB. A source outside every home prefix gets the key of no binding.
+// Fills the keys of the inner sources, in the domain of the agent address that the tunnel ends at: most
+// share the last packet's home prefix, the others ask the FIB. A source outside every home prefix gets
+// the key of no binding.
 static void source_keys(
-	struct worker *w, struct rte_mbuf **pkts, union bindtab_key *keys, unsigned int n)
+	struct worker *w, const struct lane *in_lane, union bindtab_key *keys, unsigned int n)
 {
 	const struct api_home_prefix_set *home = anchor_home_prefix(w->last_home_prefix);
 
 	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = in_lane->pkts[i];
+		uint8_t domain = in_lane->nh[i]->domain;
 		const struct ip6_hdr_wire *in = rte_pktmbuf_mtod_offset(
-			pkts[i], const struct ip6_hdr_wire *, pkt_meta(pkts[i])->outer_len);
+			m, const struct ip6_hdr_wire *, pkt_meta(m)->outer_len);
 
-		if (unlikely(home == NULL ||
+		if (unlikely(home == NULL || home->domain != domain ||
 			     !ip6_match(&in->src, &home->prefix, home->prefix_len))) {
 			const struct nexthop *nh;
 			uint32_t idx;
 
-			fib6_lookup_bulk(DOMAIN_TRANSPORT, &in->src, &idx, 1);
+			fib6_lookup_bulk(domain, &in->src, &idx, 1);
 			nh = nexthop_get(idx);
 			home = nh->type == NEXTHOP_HOME ? anchor_home_prefix(nh->home_prefix)
 							: NULL;
@@ -102,7 +104,7 @@ static void count_up(struct worker *w, struct binding *b, uint64_t bytes)
 	}
 }
 
-static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b)
+static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, uint8_t domain)
 {
 	const struct ip6_hdr_wire *out = pkt_ip6(m);
 	struct pkt_meta *meta = pkt_meta(m);
@@ -125,6 +127,7 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b)
 		ip6_set_traffic_class(in, (uint8_t)tc);
 	meta->flags |= PKT_TUNNELLED;
 	meta->n_decaps++;
+	meta->domain = domain;
 	if (unlikely(meta->flags & PKT_REASSEMBLED))
 		reassembly_know(w->reassembly, &out->src);
 	count_up(w, b, m->pkt_len);
@@ -144,15 +147,17 @@ void stage_decap(struct worker *w)
 		struct rte_mbuf *m = in->pkts[i];
 		enum drop_reason reason = judge_inner(m, pkt_meta(m)->outer_len);
 
-		if (likely(reason == DROP_MAX))
-			in->pkts[n++] = m;
-		else
+		if (unlikely(reason != DROP_MAX)) {
 			worker_drop(w, m, reason);
+			continue;
+		}
+		in->pkts[n] = m;
+		in->nh[n++] = in->nh[i];
 	}
 	in->n = 0;
 	if (n == 0)
 		return;
-	source_keys(w, in->pkts, keys, n);
+	source_keys(w, in, keys, n);
 	bindtab_lookup_bulk(w->bindings, keys, bindings, n);
 	if (w->from_peers != NULL && n >= SPREAD_FULL_BURST) {
 		unsigned int i = spread_voter(w);
@@ -161,5 +166,5 @@ void stage_decap(struct worker *w)
 			spread_vote(w, pkt_ip6(in->pkts[i]));
 	}
 	for (unsigned int i = 0; i < n; i++)
-		decap_one(w, in->pkts[i], bindings[i]);
+		decap_one(w, in->pkts[i], bindings[i], in->nh[i]->domain);
 }

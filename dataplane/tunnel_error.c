@@ -23,6 +23,7 @@ enum {
 
 // What an error says, with the original packet that its quote ends in.
 struct tunnel_error {
+	uint8_t domain; // of the original packet, when it is known to be ours
 	uint8_t type;
 	uint32_t param;
 	struct ip6_hdr_wire outer;
@@ -84,31 +85,36 @@ static bool inner_read(struct tunnel_error *e, struct rcursor *c)
 	return c->ok && proto == PROTO_IPV6;
 }
 
-// The binding of a home address that led the quoted packet to where it was sent, or NULL.
-static const struct binding *binding_of(const struct tunnel_error *e, const struct ip6 *address)
+// True for a binding that led the quoted packet to where it was sent, from its agent unless that is NULL.
+static bool is_of(
+	const struct binding *b, const struct tunnel_error *e, const struct ip6 *agent_address)
 {
-	const struct binding *b = NULL;
+	const struct agent *agent;
+
+	if (b == NULL || !ip6_eq(&b->care_of, &e->outer.dst))
+		return false;
+	agent = anchor_agents[b->agent];
+	return agent_address == NULL || (agent != NULL && ip6_eq(&agent->outer.src, agent_address));
+}
+
+// The home prefix of the home address whose binding that is, or NULL. The same prefix may be there in
+// several domains.
+static const struct api_home_prefix_set *home_of(
+	const struct tunnel_error *e, const struct ip6 *address, const struct ip6 *agent_address)
+{
 	union bindtab_key key;
 	uint32_t handle;
 
-	for (uint16_t i = 0; i < API_MAX_HOME_PREFIXES && b == NULL; i++) {
+	for (uint16_t i = 0; i < API_MAX_HOME_PREFIXES; i++) {
 		const struct api_home_prefix_set *home = anchor_home_prefixes[i];
 
 		if (home == NULL || !ip6_match(&home->prefix, address, home->prefix_len))
 			continue;
 		bindtab_key_make(&key, address, i, home->key_len);
-		b = bindtab_find(link_bindings(), &key, &handle);
+		if (is_of(bindtab_find(link_bindings(), &key, &handle), e, agent_address))
+			return home;
 	}
-	return b != NULL && ip6_eq(&b->care_of, &e->outer.dst) ? b : NULL;
-}
-
-// True when the quote is of a packet that we could have sent through a tunnel.
-static bool is_ours(const struct tunnel_error *e)
-{
-	const struct binding *b = binding_of(e, &e->inner->dst);
-	const struct agent *agent = b != NULL ? anchor_agents[b->agent] : NULL;
-
-	return agent != NULL && ip6_eq(&agent->outer.src, &e->outer.src);
+	return NULL;
 }
 
 static bool take_token(void)
@@ -185,7 +191,7 @@ static void relay(const struct tunnel_error *e, uint8_t type, uint8_t code, uint
 	};
 	memcpy(out.quote, e->inner, quote);
 	out.icmp.cksum_be = cksum_ip6(&out.ip.src, &out.ip.dst, PROTO_ICMP6, &out.icmp, len);
-	pump_send(&out, (uint32_t)(sizeof(out.ip) + len));
+	pump_send(e->domain, &out, (uint32_t)(sizeof(out.ip) + len));
 	tunnel_error_stats.relayed++;
 }
 
@@ -230,7 +236,7 @@ static void routed_too_big(const struct tunnel_error *e, struct rcursor *c)
 
 	rcursor_copy(c, &home, sizeof(home));
 	if (!c->ok || e->type != ICMP6_PACKET_TOO_BIG || hdr[2] != ROUTING_TYPE2 ||
-		binding_of(e, &home) == NULL || packet_len(&e->outer) <= e->param ||
+		home_of(e, &home, NULL) == NULL || packet_len(&e->outer) <= e->param ||
 		e->param < IP6_MIN_MTU) {
 		tunnel_error_stats.forged++;
 		return;
@@ -242,6 +248,7 @@ static void routed_too_big(const struct tunnel_error *e, struct rcursor *c)
 // Takes in the whole packet of len bytes with its ICMPv6 header at off.
 static void take(const uint8_t *packet, size_t len, size_t off)
 {
+	const struct api_home_prefix_set *home;
 	struct tunnel_error e;
 	struct rcursor c;
 	bool is_whole = error_read(packet, len, off, &e, &c);
@@ -250,10 +257,12 @@ static void take(const uint8_t *packet, size_t len, size_t off)
 		routed_too_big(&e, &c);
 		return;
 	}
-	if (!is_whole || !inner_read(&e, &c) || !is_ours(&e)) {
+	home = is_whole && inner_read(&e, &c) ? home_of(&e, &e.inner->dst, &e.outer.src) : NULL;
+	if (home == NULL) {
 		tunnel_error_stats.forged++;
 		return;
 	}
+	e.domain = (uint8_t)home->domain;
 	switch (e.type) {
 	case ICMP6_PACKET_TOO_BIG:
 		too_big(&e);

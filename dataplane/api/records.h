@@ -122,7 +122,7 @@ struct api_agent_set {
 	struct api_rec rec;
 	uint16_t agent; // index below API_MAX_AGENTS, referred to by care-of entries
 	uint16_t encap_limit; // of its tunnels, 0..255, or API_NO_ENCAP_LIMIT: without the option
-	uint32_t reserved;
+	uint32_t domain; // of the mobiles that tunnel to it
 	struct ip6 address;
 };
 

@@ -47,13 +47,15 @@ void pmtu_learn(const struct ip6 *care_of, uint32_t mtu)
 		abort();
 }
 
-void pump_send(const void *packet, uint32_t len)
+void pump_send(uint8_t domain, const void *packet, uint32_t len)
 {
 	const struct ip6_hdr_wire *ip = packet;
 	const struct icmp6_hdr_wire *icmp = (const void *)(ip + 1);
 	const struct ip6_hdr_wire *quoted = (const void *)(icmp + 1);
 	uint32_t payload = len - (uint32_t)sizeof(*ip);
 
+	if (domain != 0)
+		abort();
 	if (len > IP6_MIN_MTU || len < sizeof(*ip) + sizeof(*icmp) + sizeof(*quoted) ||
 		rte_be_to_cpu_16(ip->payload_len_be) != payload ||
 		cksum_ip6(&ip->src, &ip->dst, PROTO_ICMP6, icmp, payload) != 0)

@@ -15,7 +15,20 @@ from . import netns
 
 _PACKET_OUTGOING = 4
 _SO_RCVBUFFORCE = 33
+_SOL_PACKET, _PACKET_AUXDATA = 263, 8
+_TP_STATUS_VLAN_VALID = 0x10
 _PCAP_MAX_FRAMES = 30000
+
+
+def _with_tag(raw, ancillary):
+    """Puts the VLAN tag back that Linux took out of a received frame."""
+    for level, kind, data in ancillary:
+        if (level, kind) != (_SOL_PACKET, _PACKET_AUXDATA) or len(data) < 20:
+            continue
+        status, tci, tpid = struct.unpack_from("=I12xHH", data)
+        if status & _TP_STATUS_VLAN_VALID:
+            return raw[:12] + struct.pack("!HH", tpid or 0x8100, tci) + raw[12:]
+    return raw
 
 
 class Frame:
@@ -64,6 +77,7 @@ class Wire:
         with netns.inside(namespace):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 32 << 20)
+        self.socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         self.socket.bind((interface, 3))
         self.pcap = open(pcap, "wb")
         self.pcap.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
@@ -79,11 +93,12 @@ class Wire:
             if not poll.poll(100):
                 continue
             try:
-                raw, address = self.socket.recvfrom(65535)
+                raw, ancillary, _, address = self.socket.recvmsg(65535, 64)
             except OSError:  # the interface went down; it may come back
                 continue
             if address[2] == _PACKET_OUTGOING:
                 continue
+            raw = _with_tag(raw, ancillary)
             now = time.time()
             with self._changed:
                 self.frames.append(Frame(now, raw))

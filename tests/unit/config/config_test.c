@@ -174,8 +174,35 @@ static void test_ports(void)
 		{ WITH_PORT("'adress':[]"),
 			"F: dataplane.ports[0].adress: unknown key (allowed: name, device, "
 			"addresses, queues, mtu, vlans)\n" },
-		{ WITH_PORT("'vlans':[{'id':100}]"),
-			"F: dataplane.ports[0].vlans: " NOT_YET " (allowed: nothing or [])\n" },
+		{ WITH_PORT("'vlans':[{'id':4095,'domain':1},{'domain':65536},{'id':0}]"),
+			"F: dataplane.ports[0].vlans[0].id: 4095 is out of range (allowed: "
+			"1..4094)\n"
+			"F: dataplane.ports[0].vlans[1].id: is missing (allowed: 1..4094)\n"
+			"F: dataplane.ports[0].vlans[1].domain: 65536 is out of range (allowed: "
+			"0..65535)\n"
+			"F: dataplane.ports[0].vlans[2].id: 0 is out of range (allowed: "
+			"1..4094)\n" },
+		{ "{'dataplane':{'ports':[{'name':'a.7','device':'d'},{'name':'a','device':'e',"
+		  "'addresses':['10.0.0.1/24'],'vlans':["
+		  "{'id':7,'addresses':['10.0.0.1/24']},{'id':8,'domain':1,"
+		  "'addresses':['10.0.0.1/24']},{'id':8,'domain':2,'addresses':['10.0.0.1/24']},"
+		  "{'id':9,'domain':1,'addresses':['10.0.0.1/24','10.0.0.2/24','10.0.0.2/24']}]},"
+		  "{'name':'twelve-chars','device':'f','vlans':[{'id':99},{'id':100}]}]}}",
+			"F: dataplane.ports[1].vlans[0].id: its interface \"a.7\" has the name of "
+			"a "
+			"port (allowed: another name for the port)\n"
+			"F: dataplane.ports[1].vlans[2].id: 8 is that of "
+			"dataplane.ports[1].vlans[1] "
+			"(allowed: an identifier once)\n"
+			"F: dataplane.ports[2].vlans[1].id: the interface name "
+			"\"twelve-chars.100\" "
+			"has 16 characters (allowed: 1..15; give the port a shorter name)\n"
+			"F: dataplane.ports[1].vlans[0].addresses[0]: 10.0.0.1 is also "
+			"dataplane.ports[1].addresses[0] (allowed: an address once)\n"
+			"F: dataplane.ports[1].vlans[3].addresses[0]: 10.0.0.1 is also "
+			"dataplane.ports[1].vlans[1].addresses[0] (allowed: an address once)\n"
+			"F: dataplane.ports[1].vlans[3].addresses[2]: 10.0.0.2 is also "
+			"dataplane.ports[1].vlans[3].addresses[1] (allowed: an address once)\n" },
 		{ WITH_PORT("'mtu':1279"),
 			"F: dataplane.ports[0].mtu: 1279 is out of range (allowed: 1280..9216 "
 			"bytes)\n" },
@@ -315,9 +342,9 @@ static void test_between_networks(void)
 			"from each other)\n" },
 		{ "{" PORTS ",'home_networks':[{" HOME "},"
 		  "{" NETWORK("m", "2001:db8:1::/64", "2001:db8:1:0::1") ",'domain':1}]}",
-			"F: home_networks[1].prefixes[0]: 2001:db8:1::/64 overlaps with "
-			"2001:db8:1::/64 in home_networks[0].prefixes[0] of another domain, not "
-			"available in this version (allowed: prefixes apart from each other)\n"
+			"F: home_networks[1].domain: 1 is the domain of no VLAN (allowed: 0, or "
+			"the "
+			"domain of a VLAN)\n"
 			"F: home_networks[1].agent_addresses[0]: 2001:db8:1::1 is also "
 			"home_networks[0].agent_addresses[0] (allowed: an address once)\n" },
 	};
@@ -409,7 +436,8 @@ static void test_values(void)
 		"'dataplane':{'worker_cores':[3,0],'main_core':3,'idle':'sleep','hugepages':'off',"
 		"'memory_mb':64,'max_bindings':67000000,'max_routes':16,'ports':["
 		"{'name':'core0','device':'0000:3b:00.0','queues':2,'mtu':9000,"
-		"'addresses':['2001:db8::5/64','192.0.2.1/24'],'vlans':[]}]},"
+		"'addresses':['2001:db8::5/64','192.0.2.1/24'],'vlans':[{'id':100,'domain':7,"
+		"'addresses':['10.0.0.1/24']},{'id':200}]}]},"
 		"'home_networks':[{'name':'x','domain':7,'prefixes':['2001:db8:1::/64','2003::/"
 		"16'],"
 		"'agent_addresses':['2001:db8:1::1','2001:db8:9::9'],'mobile_networks':[],"
@@ -438,6 +466,14 @@ static void test_values(void)
 	CU_ASSERT_STRING_EQUAL(prefix_str(&port->addresses[0], text), "2001:db8::5/64");
 	CU_ASSERT_STRING_EQUAL(prefix_str(&port->addresses[1], text), "192.0.2.1/24");
 	CU_ASSERT_EQUAL(c->n_networks, 2);
+	CU_ASSERT_EQUAL(port->n_vlans, 2);
+	CU_ASSERT_EQUAL(port->vlans[0].id, 100);
+	CU_ASSERT_EQUAL(port->vlans[0].domain, 7);
+	CU_ASSERT_STRING_EQUAL(prefix_str(&port->vlans[0].addresses[0], text), "10.0.0.1/24");
+	CU_ASSERT_EQUAL(port->vlans[1].domain, 0);
+	CU_ASSERT_EQUAL(c->dataplane.n_domains, 2);
+	CU_ASSERT_EQUAL(c->dataplane.domains[0], 0);
+	CU_ASSERT_EQUAL(c->dataplane.domains[1], 7);
 	CU_ASSERT_EQUAL(c->networks[0].domain, 7);
 	CU_ASSERT_EQUAL(c->networks[0].n_prefixes, 2);
 	CU_ASSERT_STRING_EQUAL(prefix_str(&c->networks[0].prefixes[1], text), "2003::/16");
