@@ -8,12 +8,10 @@
 #include "controlplane/auth.h"
 #include "controlplane/codec/mh_parse.h"
 
-enum { DECIDE_HOLD_S = 10 }; // MAX_DELETE_BCE_TIMEOUT, RFC 6275 section 12
-
 enum binding_state {
 	BINDING_NONE,
 	BINDING_LIVE,
-	BINDING_HELD, // de-registered; kept for DECIDE_HOLD_S so that a late old Update is known as such
+	BINDING_HELD, // de-registered; kept for a while so that a late old Update is known as such
 };
 
 // What the decision needs to know of the binding cache's entry for the home address.
@@ -70,7 +68,7 @@ enum decide_kind {
 	DECIDE_REGISTER, // new binding
 	DECIDE_REFRESH, // same care-of address: nothing changes on the wire
 	DECIDE_MOVE, // new care-of address
-	DECIDE_DEREGISTER, // the binding ends now and is held for DECIDE_HOLD_S
+	DECIDE_DEREGISTER, // the binding ends now and is held (control_hold_ns)
 };
 
 // Why a Binding Update is dropped; decide_drop_name gives the counter's name.

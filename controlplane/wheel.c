@@ -10,7 +10,7 @@
 enum { WHEEL_SLOTS = 1024, VISITS_PER_TAKEN = 4 };
 
 // A timer, linked into the ring of its slot. Links, not an array per slot: nothing to grow, so that
-// arming cannot fail, and what is disarmed leaves no stale entry behind.
+// arming cannot fail, and what is moved leaves no stale entry behind.
 struct node {
 	uint32_t next, prev;
 	uint32_t at_s; // 0 = disarmed
@@ -101,14 +101,6 @@ void wheel_arm(struct wheel *wheel, uint32_t handle, uint64_t at_ns)
 		unlink_node(wheel, handle);
 	n->at_s = at_s;
 	link_before(wheel, at_s < wheel->tick_s ? current_of(wheel) : head_of(wheel, at_s), handle);
-}
-
-void wheel_disarm(struct wheel *wheel, uint32_t handle)
-{
-	if (handle >= wheel->n_slots || wheel->nodes[handle].at_s == 0)
-		return;
-	unlink_node(wheel, handle);
-	wheel->nodes[handle].at_s = 0;
 }
 
 // Makes the ring of the next second the current one, which is empty.
