@@ -122,20 +122,14 @@ struct config *config_parse(const char *text, size_t len, const char *name, FILE
 	return NULL;
 }
 
-// Reads a whole file. Returns: its owned text with the length in *len, or NULL with errno.
-static char *slurp(const char *path, size_t *len)
+// Reads what there is of an open file. Returns: its owned text, or NULL with errno.
+static char *slurp(FILE *file, size_t *len)
 {
-	FILE *file = fopen(path, "re");
-	char *text = NULL;
+	char *text = malloc(FILE_MAX + 2);
 	int error = 0;
 
-	if (file == NULL)
+	if (text == NULL)
 		return NULL;
-	text = malloc(FILE_MAX + 1);
-	if (text == NULL) {
-		error = ENOMEM;
-		goto close;
-	}
 	*len = fread(text, 1, FILE_MAX + 1, file);
 	if (ferror(file))
 		error = errno;
@@ -144,27 +138,38 @@ static char *slurp(const char *path, size_t *len)
 	if (error != 0) {
 		free(text);
 		text = NULL;
+	} else {
+		text[*len] = '\0';
 	}
-close:
-	fclose(file);
+	errno = error;
+	return text;
+}
+
+char *config_read(const char *path, size_t *len, FILE *err)
+{
+	struct fault_log log = { .file = path, .out = err };
+	FILE *file = fopen(path, "re");
+	char *text = file != NULL ? slurp(file, len) : NULL;
+	int error = errno;
+
+	if (file != NULL)
+		fclose(file);
+	if (text == NULL)
+		fault_write(&log, "cannot be read: %s (allowed: a file of at most %u bytes)",
+			strerror(error), FILE_MAX);
 	errno = error;
 	return text;
 }
 
 struct config *config_load(const char *path, FILE *err)
 {
-	struct fault_log log = { .file = path, .out = err };
 	struct config *config;
 	size_t len = 0;
-	char *text = slurp(path, &len);
-	int error = errno;
+	char *text = config_read(path, &len, err);
+	int error;
 
-	if (text == NULL) {
-		fault_write(&log, "cannot be read: %s (allowed: a file of at most %u bytes)",
-			strerror(error), FILE_MAX);
-		errno = error;
+	if (text == NULL)
 		return NULL;
-	}
 	config = config_parse(text, len, path, err);
 	error = errno;
 	free(text);

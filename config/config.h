@@ -116,6 +116,10 @@ struct config *config_load(const char *path, FILE *err);
 // of relative paths. Returns: an owned config, or NULL with errno EINVAL or ENOMEM.
 struct config *config_parse(const char *text, size_t len, const char *name, FILE *err);
 
+// Reads the whole file at path; an error goes to err.
+// Returns: its owned text with a final zero and the length in *len, or NULL with errno.
+char *config_read(const char *path, size_t *len, FILE *err);
+
 // Frees config; NULL is allowed.
 void config_free(struct config *config);
 

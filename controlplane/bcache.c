@@ -259,11 +259,14 @@ static void unlink_mn_id(struct bcache *bc, uint32_t handle)
 
 static void count_state(struct bcache *bc, uint8_t state, int change)
 {
-	uint32_t *n = state == BCE_LIVE   ? &bc->n.n_live
-		      : state == BCE_HOLD ? &bc->n.n_hold
-					  : &bc->n.n_reserved;
+	uint32_t *const counts[] = {
+		[BCE_RESERVED] = &bc->n.n_reserved,
+		[BCE_LIVE] = &bc->n.n_live,
+		[BCE_HOLD] = &bc->n.n_hold,
+		[BCE_UNSERVED] = &bc->n.n_unserved,
+	};
 
-	*n += (uint32_t)change;
+	*counts[state] += (uint32_t)change;
 }
 
 int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value)
@@ -275,7 +278,7 @@ int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value)
 	bool is_renamed;
 
 	assert(handle < bc->n_slots && e->state != BCE_FREE);
-	assert(value->state == BCE_LIVE || value->state == BCE_HOLD);
+	assert(value->state >= BCE_LIVE && value->state <= BCE_UNSERVED);
 	if (is_new) {
 		uint64_t hash = hash_key(bc, &key);
 		uint32_t pos = hindex_start(&bc->by_home, hash);
@@ -325,7 +328,7 @@ const struct bce *bcache_at(const struct bcache *bc, uint32_t handle)
 {
 	if (handle >= bc->top)
 		return NULL;
-	if (bc->slab[handle].state != BCE_LIVE && bc->slab[handle].state != BCE_HOLD)
+	if (bc->slab[handle].state < BCE_LIVE)
 		return NULL;
 	return &bc->slab[handle];
 }
@@ -424,7 +427,9 @@ uint32_t bcache_next(const struct bcache *bc, uint32_t after, uint32_t *at, bool
 
 void bcache_mark_dirty(struct bcache *bc, uint32_t handle)
 {
-	if (bcache_at(bc, handle) == NULL || bcache_is_dirty(bc, handle))
+	const struct bce *bce = bcache_at(bc, handle);
+
+	if (bce == NULL || bce->state == BCE_UNSERVED || bcache_is_dirty(bc, handle))
 		return;
 	bc->dirty[handle / DIRTY_BITS] |= 1ULL << handle % DIRTY_BITS;
 	bc->n.n_dirty++;

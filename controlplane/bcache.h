@@ -29,6 +29,7 @@ enum bce_state {
 	BCE_RESERVED, // has a handle, and nobody finds it yet
 	BCE_LIVE,
 	BCE_HOLD, // gone for the dataplane; keeps the floors below until expires_ns
+	BCE_UNSERVED, // of the store; the configuration has no home prefix or agent for it
 };
 
 // One binding. Plain data: copy, edit the copy, store it, then bcache_set it. The owner of the table
@@ -45,7 +46,7 @@ struct bce {
 	uint64_t registered_at_s; // CLOCK_REALTIME of the first registration, for people
 	uint32_t lifetime_s; // as granted
 	uint32_t mn_next, mn_prev; // bcache's own: bindings of the same MN-ID
-	uint16_t home_prefix; // index, 1..API_MAX_HOME_PREFIXES-1
+	uint16_t home_prefix; // index, 1..API_MAX_HOME_PREFIXES-1; 0 in BCE_UNSERVED
 	uint16_t sequence; // floor: last accepted sequence number
 	uint16_t flags; // of the Binding Update, as on the wire
 	uint8_t state; // enum bce_state
@@ -69,6 +70,7 @@ struct bcache_counts {
 	uint32_t n_live;
 	uint32_t n_hold;
 	uint32_t n_reserved;
+	uint32_t n_unserved;
 	uint32_t n_dirty;
 };
 
@@ -94,13 +96,13 @@ void bcache_release(struct bcache *bc, uint32_t handle);
 // Returns: 0, -EEXIST (taken), -ERANGE (no such handle).
 int bcache_reserve_at(struct bcache *bc, uint32_t handle);
 
-// Puts *value in place of a reserved or an existing record; state BCE_LIVE or BCE_HOLD. Domain and
+// Puts *value in place of a reserved or an existing record; state from BCE_LIVE on. Domain and
 // home address of an existing record stay; mn_next and mn_prev of *value are ignored.
 // Returns: 0, or -EEXIST (another handle has this home address; nothing is changed. Only a replay
 // over a reboot with a wrong clock can meet it: the later of the two in the log is the newer one).
 int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
 
-// Forgets a live or held record and frees its handle.
+// Forgets a live, held or unserved record and frees its handle.
 // Returns: 0, or -EBUSY while it is dirty (the dataplane was not told yet).
 int bcache_remove(struct bcache *bc, uint32_t handle);
 
@@ -114,7 +116,7 @@ void bcache_add_counters(struct bcache *bc, uint32_t handle, const struct api_co
 // A generation that no binding had lately; never 0.
 uint32_t bcache_new_generation(struct bcache *bc);
 
-// Finds n keys: out[i] is the handle of a live or held record, or BCACHE_NONE. Any n.
+// Finds n keys: out[i] is the handle of a live, held or unserved record, or BCACHE_NONE. Any n.
 // Cost: batches of BCACHE_BATCH share the wait for memory.
 void bcache_find_batch(
 	const struct bcache *bc, const struct bcache_key *keys, size_t n, uint32_t *out);
@@ -125,12 +127,13 @@ uint32_t bcache_find(const struct bcache *bc, const struct bcache_key *key);
 uint32_t bcache_find_mn_id(const struct bcache *bc, const void *mn_id, size_t len);
 uint32_t bcache_next_mn_id(const struct bcache *bc, uint32_t handle);
 
-// The next live or held handle above `after` (BCACHE_NONE: from the beginning), looking at no more
+// The next live, held or unserved handle above `after` (BCACHE_NONE: from the beginning), looking at no more
 // than 65536 records: *is_end tells whether BCACHE_NONE means the end, else go on after *at.
 // For lists that stream; changes in between are seen or not, nothing else.
 uint32_t bcache_next(const struct bcache *bc, uint32_t after, uint32_t *at, bool *is_end);
 
 // Marks that the dataplane is still to be told of this record (state BCE_LIVE: set; BCE_HOLD: del).
+// Of what is unserved it is told nothing.
 void bcache_mark_dirty(struct bcache *bc, uint32_t handle);
 void bcache_clear_dirty(struct bcache *bc, uint32_t handle);
 bool bcache_is_dirty(const struct bcache *bc, uint32_t handle);

@@ -24,13 +24,9 @@ static int commit_entries(struct store *store, const struct store_entry *const e
 
 	if (error != 0)
 		return error;
-	for (unsigned int i = 0; i < n; i++) {
-		error = store_put(store, entries[i], now);
-		if (error != 0) {
-			store_abort(store);
-			return error;
-		}
-	}
+	for (unsigned int i = 0; i < n; i++)
+		if (store_put(store, entries[i], now) != 0)
+			break; // the commit says it
 	return store_commit(store);
 }
 
@@ -51,47 +47,68 @@ int bindings_commit(struct control *control, const struct store_entry *const ent
 	return error;
 }
 
+// Counts a binding for its home prefix and agent, whose numbers it pins.
+static void count(struct control *control, const struct bce *bce, int change)
+{
+	struct networks *networks = &control->networks;
+
+	if (bce->state == BCE_LIVE)
+		networks->prefixes[bce->home_prefix].n_bindings += (uint32_t)change;
+	if (bce->state == BCE_LIVE || bce->state == BCE_UNSERVED)
+		networks->agents[bce->care_of.agent].n_bindings += (uint32_t)change;
+}
+
 void bindings_apply(struct control *control, uint32_t handle, const struct bce *next)
 {
 	const struct bce *old = bcache_at(control->bcache, handle);
-	bool was_live = old != NULL && old->state == BCE_LIVE;
-	bool is_live = next->state == BCE_LIVE;
 	int error;
 
-	if (was_live)
-		control->networks.prefixes[old->home_prefix].n_bindings--;
-	if (is_live)
-		control->networks.prefixes[next->home_prefix].n_bindings++;
+	if (old != NULL)
+		count(control, old, -1);
+	count(control, next, 1);
 	error = bcache_set(control->bcache, handle, next);
 	assert(error == 0); // a home address has one handle
 	wheel_arm(control->wheel, handle, next->expires_ns);
 }
 
-int bindings_clear(struct control *control, uint32_t handle)
+// The end of a live binding, now.
+static struct store_entry end_of(
+	const struct control *control, uint32_t handle, struct store_time now)
 {
 	const struct bce *old = bcache_at(control->bcache, handle);
-	struct store_time now = control_time();
-	const struct store_entry *entries[1];
-	struct store_entry entry;
-	int error;
-
-	if (old == NULL || old->state != BCE_LIVE)
-		return -ENOENT;
-	entry = (struct store_entry){ .handle = handle,
+	struct store_entry entry = { .handle = handle,
 		.agent = control->networks.agents[old->care_of.agent].address,
 		.bce = *old };
+
 	entry.bce.state = BCE_HOLD;
 	entry.bce.lifetime_s = 0;
 	entry.bce.expires_ns = now.boot_ns + control_hold_ns(control, old->home_prefix);
-	entries[0] = &entry;
-	error = bindings_commit(control, entries, 1, now);
+	return entry;
+}
+
+int bindings_end(struct control *control, const uint32_t handles[], unsigned int n)
+{
+	static struct store_entry group[BINDINGS_END_MAX];
+	static const struct store_entry *entries[BINDINGS_END_MAX];
+	struct store_time now = control_time();
+	int error;
+
+	for (unsigned int i = 0; i < n; i++) {
+		group[i] = end_of(control, handles[i], now);
+		entries[i] = &group[i];
+	}
+	error = bindings_commit(control, entries, n, now);
 	if (error != 0)
 		return error;
-	bindings_apply(control, handle, &entry.bce);
-	bcache_mark_dirty(control->bcache, handle);
+	for (unsigned int i = 0; i < n; i++) {
+		const struct bce *bce = &group[i].bce;
+
+		bindings_apply(control, handles[i], bce);
+		bcache_mark_dirty(control->bcache, handles[i]);
+		mgmt_event_binding(control->mgmt, "cleared", &bce->home, &bce->care_of.address,
+			bce->sequence, 0, 0);
+	}
 	link_bulk_ready(control->link);
-	mgmt_event_binding(control->mgmt, "cleared", &entry.bce.home, &entry.bce.care_of.address,
-		entry.bce.sequence, 0, 0);
 	return 0;
 }
 
@@ -110,19 +127,37 @@ static void expire(struct control *control, uint32_t handle, const struct bce *o
 			next.sequence, 0, 0);
 }
 
+// Forgets a record. Returns: false while the dataplane is still to be told of it.
+static bool forget(struct control *control, uint32_t handle)
+{
+	struct bce bce = *bcache_at(control->bcache, handle);
+
+	if (bcache_remove(control->bcache, handle) != 0)
+		return false;
+	count(control, &bce, -1);
+	store_forget(control->store, handle);
+	return true;
+}
+
+// When the record has no more to say. An unserved one has its hold behind its lifetime, as it would
+// have had.
+static uint64_t end_ns(const struct bce *bce)
+{
+	return bce->expires_ns +
+	       (bce->state == BCE_UNSERVED ? CONTROL_HOLD_MESGID_S * CLOCK_NS_PER_S : 0);
+}
+
 static void due(struct control *control, uint32_t handle, uint64_t now_ns)
 {
 	const struct bce *bce = bcache_at(control->bcache, handle);
 
 	if (bce == NULL)
 		return;
-	if (bce->expires_ns > now_ns) {
-		wheel_arm(control->wheel, handle, bce->expires_ns); // it was refreshed
+	if (end_ns(bce) > now_ns) {
+		wheel_arm(control->wheel, handle, end_ns(bce)); // it was refreshed
 	} else if (bce->state == BCE_LIVE) {
 		expire(control, handle, bce);
-	} else if (bcache_remove(control->bcache, handle) == 0) {
-		store_forget(control->store, handle);
-	} else { // the dataplane was not told yet
+	} else if (!forget(control, handle)) {
 		wheel_arm(control->wheel, handle, now_ns + CLOCK_NS_PER_S);
 	}
 }
@@ -147,7 +182,7 @@ bool bindings_expire(struct control *control)
 struct restore {
 	struct control *control;
 	uint64_t now_ns;
-	uint32_t n_live, n_held, n_unknown;
+	uint32_t n_live, n_held, n_unserved;
 };
 
 // An older entry of the same home address under another handle: it had ended and was forgotten before
@@ -159,11 +194,40 @@ static void drop_older(struct control *control, const struct bce *bce)
 
 	if (handle == BCACHE_NONE)
 		return;
-	if (bcache_at(control->bcache, handle)->state == BCE_LIVE)
-		control->networks.prefixes[bce->home_prefix].n_bindings--;
 	bcache_clear_dirty(control->bcache, handle);
-	bcache_remove(control->bcache, handle);
-	store_forget(control->store, handle);
+	forget(control, handle);
+}
+
+// Gives a record, as the log has it, the state that configuration and clock make of it. An agent
+// whose number it names is kept whether it is configured or not.
+static void place(const struct control *control, struct bce *bce, uint64_t now_ns)
+{
+	const struct networks *networks = &control->networks;
+	uint64_t hold_ns;
+
+	bce->home_prefix = networks_find_prefix(networks, bce->domain, &bce->home);
+	if (!networks_serve(networks, bce->home_prefix, bce->care_of.agent)) {
+		if (bce->state == BCE_HOLD)
+			bce->lifetime_s = 0; // see logged_state
+		bce->home_prefix = 0;
+		bce->state = BCE_UNSERVED;
+		return;
+	}
+	hold_ns = control_hold_ns(control, bce->home_prefix);
+	if (bce->state == BCE_HOLD && bce->expires_ns > now_ns + hold_ns)
+		bce->expires_ns = now_ns + hold_ns; // the wall clock stepped over a reboot
+	if (bce->state == BCE_LIVE && bce->expires_ns <= now_ns) {
+		bce->state = BCE_HOLD;
+		bce->expires_ns += hold_ns;
+	}
+}
+
+// The state that an unserved record has in the log: only what was ended has no lifetime.
+static uint8_t logged_state(const struct bce *bce)
+{
+	if (bce->state != BCE_UNSERVED)
+		return bce->state;
+	return bce->lifetime_s == 0 ? BCE_HOLD : BCE_LIVE;
 }
 
 static int restore_one(void *arg, const struct store_entry *entry)
@@ -171,35 +235,22 @@ static int restore_one(void *arg, const struct store_entry *entry)
 	struct restore *restore = arg;
 	struct control *control = restore->control;
 	struct bce bce = entry->bce;
-	uint64_t hold_ns;
 	int error;
 
-	bce.home_prefix = networks_find_prefix(&control->networks, bce.domain, &bce.home);
-	bce.care_of.agent = networks_find_agent(&control->networks, &entry->agent);
-	if (bce.home_prefix == 0 || bce.care_of.agent == NETWORKS_NO_AGENT) {
-		restore->n_unknown++;
-		return -ESTALE;
-	}
-	hold_ns = control_hold_ns(control, bce.home_prefix);
-	if (bce.state == BCE_HOLD && bce.expires_ns > restore->now_ns + hold_ns)
-		bce.expires_ns = restore->now_ns + hold_ns; // the wall clock stepped over a reboot
-	if (bce.state == BCE_LIVE && bce.expires_ns <= restore->now_ns) {
-		bce.state = BCE_HOLD;
-		bce.expires_ns += hold_ns;
-	}
 	drop_older(control, &bce);
+	bce.care_of.agent = networks_keep_agent(&control->networks, &entry->agent);
+	if (bce.care_of.agent == NETWORKS_NO_AGENT)
+		return -ENOSPC;
+	place(control, &bce, restore->now_ns);
 	error = bcache_reserve_at(control->bcache, entry->handle);
-	if (error == -ENOSPC && bce.state == BCE_HOLD)
-		return -ESTALE; // what lives needs the room
 	if (error != 0)
 		return error;
 	bindings_apply(control, entry->handle, &bce);
-	if (bce.state == BCE_LIVE) {
-		restore->n_live++;
-	} else {
-		restore->n_held++;
+	if (bce.state == BCE_HOLD)
 		bcache_mark_dirty(control->bcache, entry->handle);
-	}
+	restore->n_live += bce.state == BCE_LIVE;
+	restore->n_held += bce.state == BCE_HOLD;
+	restore->n_unserved += bce.state == BCE_UNSERVED;
 	return 0;
 }
 
@@ -210,11 +261,28 @@ int bindings_restore(struct control *control)
 	struct restore restore = { .control = control, .now_ns = now.boot_ns };
 	int error = store_replay(control->store, now, RESTORE_ENDED_NS, restore_one, &restore);
 
-	if (error == 0)
-		log_info("restored bindings=%u held=%u not_configured=%u took_ms=%llu",
-			restore.n_live, restore.n_held, restore.n_unknown,
-			(unsigned long long)((clock_mono_ns() - begin_ns) / 1000000));
-	return error;
+	if (error != 0)
+		return error;
+	log_info("restored bindings=%u held=%u took_ms=%llu", restore.n_live, restore.n_held,
+		(unsigned long long)((clock_mono_ns() - begin_ns) / 1000000));
+	if (restore.n_unserved > 0)
+		log_err("bindings_unserved n=%u reason=\"no home network of the configuration has "
+			"their home prefix and agent\" remedy=\"correct it and reload\"",
+			restore.n_unserved);
+	return 0;
+}
+
+bool bindings_serve(struct control *control, uint32_t handle)
+{
+	struct bce bce = *bcache_at(control->bcache, handle);
+
+	bce.state = logged_state(&bce);
+	place(control, &bce, clock_boot_ns());
+	if (bce.state == BCE_UNSERVED)
+		return false;
+	bindings_apply(control, handle, &bce);
+	bcache_mark_dirty(control->bcache, handle);
+	return true;
 }
 
 struct rebuild {
@@ -235,6 +303,7 @@ static bool rebuild_next(void *arg, struct store_entry *out)
 		return false;
 	out->handle = handle;
 	out->bce = *bcache_at(control->bcache, handle);
+	out->bce.state = logged_state(&out->bce);
 	out->agent = control->networks.agents[out->bce.care_of.agent].address;
 	return true;
 }

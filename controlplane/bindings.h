@@ -7,6 +7,8 @@
 
 #include "controlplane/control.h"
 
+enum { BINDINGS_END_MAX = 1024 };
+
 // Commits a group of entries in their order, timed and counted. entries: borrowed.
 // Returns: 0, or negative errno with nothing changed.
 int bindings_commit(struct control *control, const struct store_entry *const entries[],
@@ -15,18 +17,24 @@ int bindings_commit(struct control *control, const struct store_entry *const ent
 // Takes a committed state over into the binding cache and arms its timer. handle: reserved or in use.
 void bindings_apply(struct control *control, uint32_t handle, const struct bce *next);
 
-// Ends a live binding by an operator's decision: committed, the dataplane told, floors kept.
-// Returns: 0, -ENOENT (no live binding), or what the store said.
-int bindings_clear(struct control *control, uint32_t handle);
+// Ends live bindings by an operator's decision, in one group: committed, the dataplane told, floors
+// kept. handles: of live bindings; n <= BINDINGS_END_MAX.
+// Returns: 0, or what the store said with nothing changed.
+int bindings_end(struct control *control, const uint32_t handles[], unsigned int n);
 
 // Ends what is due by the wheel: lifetimes become holds, holds are forgotten. Bounded work.
 // Returns: true when more may be due.
 bool bindings_expire(struct control *control);
 
-// Fills the binding cache from the store: what lives, and what ended less than a hold ago. What the
-// configuration has no home prefix or agent for any more is forgotten.
+// Fills the binding cache from the store: what lives, and what ended, however long ago (the dataplane
+// is told so). What the configuration has no home prefix or agent for becomes BCE_UNSERVED: an
+// acknowledged binding does not end by a mistake in a file.
 // Returns: 0 or negative errno.
 int bindings_restore(struct control *control);
+
+// Gives an unserved binding its place when the configuration has one again.
+// Returns: true when it has.
+bool bindings_serve(struct control *control, uint32_t handle);
 
 // Writes the whole binding cache into a new store file after the old one failed. Blocks.
 // Returns: 0 or negative errno.

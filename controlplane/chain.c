@@ -205,7 +205,8 @@ static struct binding_view view_of(const struct bce *bce, const struct config_ne
 
 	if (bce->state == BCE_LIVE)
 		view.state = BINDING_LIVE;
-	else if (bce->lifetime_s == 0 || (network != NULL && network->auth == CONFIG_AUTH_OPTION))
+	else if (bce->state == BCE_UNSERVED || bce->lifetime_s == 0 ||
+		 (network != NULL && network->auth == CONFIG_AUTH_OPTION))
 		view.state = BINDING_HELD;
 	return view;
 }

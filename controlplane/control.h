@@ -54,12 +54,18 @@ struct control {
 	struct {
 		enum control_sync state;
 		uint64_t id; // of the last SYNC_BEGIN
-		bool is_forced;
+		bool is_forced; // the SYNC_END of it
 		bool is_end_due; // SYNC_END is still to be sent
 		uint32_t n_live, n_stale; // of the last SYNC_DONE
 		uint64_t n_runs;
 		uint64_t n_errors; // bindings that the dataplane refused since the last SYNC_BEGIN
+		uint64_t refused_ns; // CLOCK_MONOTONIC of the last of them
 	} sync;
+	struct {
+		bool is_due;
+		uint32_t at; // handles up to here have been looked at
+		uint32_t n_ended, n_served;
+	} review;
 	struct api_hello peer; // of the dataplane, while the link is up
 };
 

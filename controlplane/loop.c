@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
+#include "controlplane/alive.h"
 #include "controlplane/bindings.h"
 #include "controlplane/chain.h"
 #include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
 #include "controlplane/reload.h"
+#include "controlplane/review.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
@@ -91,12 +93,13 @@ static void reload(evutil_socket_t signal_number, short what, void *arg)
 	free(why);
 }
 
-// A little of the ends that are due; the rest after the sockets had their turn.
-static void expire(struct loop *loop)
+// A little of the work on bindings that is due; the rest after the sockets had their turn.
+static void work(struct loop *loop)
 {
 	static const struct timeval soon = { 0 };
+	bool has_ends = bindings_expire(loop->control);
 
-	if (bindings_expire(loop->control))
+	if (review_turn(loop->control) || has_ends)
 		event_add(loop->on_more, &soon);
 }
 
@@ -104,7 +107,7 @@ static void more(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	expire(arg);
+	work(arg);
 }
 
 // The next tick is at the next quarter of a second of the clock that lifetimes are in: bindings end in
@@ -128,8 +131,8 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 	await_tick(loop);
 	loop->n_ticks++;
 	if (loop->is_watched)
-		sd_notify(0, "WATCHDOG=1");
-	expire(loop);
+		alive_tell();
+	work(loop);
 	if (loop->n_ticks % RETRY_TICKS == 0 && bcache_counts(control->bcache).n_dirty > 0)
 		link_bulk_ready(control->link);
 	if (loop->n_ticks % REBUILD_TICKS == 0 && store_stats(control->store).has_failed)
@@ -144,6 +147,15 @@ static void free_events(struct loop *loop)
 	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i] != NULL)
 			event_free(events[i]);
+}
+
+static void reload_signal(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(how, &set, NULL);
 }
 
 static int add_events(struct loop *loop)
@@ -162,7 +174,13 @@ static int add_events(struct loop *loop)
 	event_add(loop->on_end[1], NULL);
 	event_add(loop->on_reload, NULL);
 	await_tick(loop);
+	reload_signal(SIG_UNBLOCK);
 	return 0;
+}
+
+void loop_block_signals(void)
+{
+	reload_signal(SIG_BLOCK);
 }
 
 int loop_run(struct control *control)

@@ -213,15 +213,6 @@ static int open_modules(struct control *control)
 	return 0;
 }
 
-static void warn_of_lab(const struct config *config)
-{
-	for (unsigned int i = 0; i < config->n_networks; i++)
-		if (config->networks[i].auth == CONFIG_AUTH_NONE)
-			log_warn("authentication_none home_network=%s meaning=\"anybody may take "
-				 "any home address: for the lab only\"",
-				config->networks[i].name);
-}
-
 static int run(struct control *control, const char *text)
 {
 	struct metrics *metrics = NULL;
@@ -232,7 +223,7 @@ static int run(struct control *control, const char *text)
 	if (error == 0)
 		error = open_sockets(control);
 	if (error == 0) {
-		error = reload_keep(control->state_dir, text);
+		error = reload_keep(control->state_dir, text, stderr);
 		if (error != 0)
 			fail("running.json", -error);
 	}
@@ -242,7 +233,7 @@ static int run(struct control *control, const char *text)
 			error = fail(control->config->telemetry.listen, errno);
 	}
 	if (error == 0) {
-		warn_of_lab(control->config);
+		reload_warn(control->config);
 		error = loop_run(control);
 	}
 	metrics_free(metrics);
@@ -276,6 +267,7 @@ int main(int argc, char *argv[])
 
 	if (code >= 0)
 		return code;
+	loop_block_signals();
 	log_init("unwired-control", arguments.log_level);
 	control = calloc(1, sizeof(*control));
 	if (control == NULL)

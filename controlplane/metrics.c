@@ -71,6 +71,8 @@ static void add_all(struct evbuffer *out, const struct control *control)
 
 	gauge(out, "unwired_bindings", "Live bindings", counts.n_live);
 	gauge(out, "unwired_bindings_held", "Ended bindings whose floors are kept", counts.n_hold);
+	gauge(out, "unwired_bindings_unserved",
+		"Bindings that no home network of the configuration has", counts.n_unserved);
 	gauge(out, "unwired_bindings_unsent", "Bindings the dataplane was not told yet",
 		counts.n_dirty);
 	gauge(out, "unwired_bindings_max", "Most live bindings", control_max_bindings(control));

@@ -26,7 +26,10 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
-enum { COUNTERS_WAIT_MS = 300 };
+enum {
+	COUNTERS_WAIT_MS = 300,
+	LOOKED_AT_MAX = 65536, // bindings in one turn of the loop
+};
 
 // A binding on the page that a client waits for.
 struct row {
@@ -217,16 +220,12 @@ static void next_page(struct client *client)
 {
 	const struct bcache *bcache = client->mgmt->control->bcache;
 	bool is_end = false, is_full = false;
-	unsigned int n_stretches = 0;
-
 	client->n_rows = 0;
-	while (!is_end && !is_full && n_stretches < 4) {
+	for (unsigned int i = 0; i < LOOKED_AT_MAX && !is_end && !is_full; i++) {
 		uint32_t handle = bcache_next(bcache, client->at, &client->at, &is_end);
 
-		if (handle == BCACHE_NONE) {
-			n_stretches++;
-			continue;
-		}
+		if (handle == BCACHE_NONE)
+			break; // the end, or a long stretch of free records
 		if (!is_wanted(client, handle))
 			continue;
 		client->rows[client->n_rows++] = (struct row){ .handle = handle };
@@ -300,7 +299,7 @@ static void run_clear_binding(struct client *client)
 		return;
 	}
 	ip6_str(&bce->home, home);
-	error = bindings_clear(control, handle);
+	error = bindings_end(control, &handle, 1);
 	if (error != 0) {
 		reply_error(client, strerror(-error));
 		return;

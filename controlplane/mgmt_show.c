@@ -10,6 +10,9 @@
 #include "controlplane/publish.h"
 #include "dataplane/base/clock.h"
 
+// What the dataplane refused is sent again every second: with no new refusal it was taken.
+#define REFUSED_ALARM_NS (5 * CLOCK_NS_PER_S)
+
 static json_t *address_json(const struct ip6 *a)
 {
 	char text[IP6_STRLEN];
@@ -150,6 +153,8 @@ static void add_drop(void *object, const char *name, uint64_t n)
 // What a person must look at, as sentences.
 static json_t *alarms_json(const struct control *control)
 {
+	struct bcache_counts counts = bcache_counts(control->bcache);
+	int last_error = store_stats(control->store).last_error;
 	json_t *array = json_array();
 
 	if (control->sync.state == CONTROL_SYNC_NONE)
@@ -159,10 +164,17 @@ static json_t *alarms_json(const struct control *control)
 			json_sprintf("the dataplane keeps %u bindings that are not in the store: "
 				     "look at the store, or unwiredctl resync --force",
 				control->sync.n_stale));
-	if (store_stats(control->store).has_failed)
+	if (last_error != 0)
 		json_array_append_new(array,
-			json_string("the store cannot be written: registrations are refused"));
-	if (control->sync.n_errors > 0)
+			json_sprintf("the store cannot be written (%s): registrations are refused",
+				strerror(-last_error)));
+	if (counts.n_unserved > 0)
+		json_array_append_new(array,
+			json_sprintf("no home network of the configuration has %u bindings of the "
+				     "store: correct it and reload, or they end",
+				counts.n_unserved));
+	if (control->sync.n_errors > 0 &&
+		clock_mono_ns() - control->sync.refused_ns < REFUSED_ALARM_NS)
 		json_array_append_new(array,
 			json_sprintf(
 				"the dataplane refused bindings %llu times since it was filled",
@@ -212,6 +224,7 @@ json_t *mgmt_show_status(const struct control *control)
 	json_object_set_new(o, "dataplane", json_string(publish_sync_name(control->sync.state)));
 	set_u64(o, "bindings", counts.n_live);
 	set_u64(o, "bindings_held", counts.n_hold);
+	set_u64(o, "bindings_unserved", counts.n_unserved);
 	set_u64(o, "max_bindings", control_max_bindings(control));
 	set_u64(o, "subscribers", subscribers_counts(control->subscribers).n_subscribers);
 	set_u64(o, "registered", stats->kinds[DECIDE_REGISTER]);

@@ -64,7 +64,7 @@ static int add_agent(struct networks *networks, const struct config_network *net
 			a->domain = network->domain;
 			return 0;
 		}
-		if (room == NULL && a->network == NULL)
+		if (room == NULL && a->network == NULL && a->n_bindings == 0)
 			room = a;
 	}
 	if (!is_for_new)
@@ -137,6 +137,55 @@ uint16_t networks_find_agent(const struct networks *networks, const struct ip6 *
 			ip6_eq(&networks->agents[i].address, address))
 			return i;
 	return NETWORKS_NO_AGENT;
+}
+
+uint16_t networks_keep_agent(struct networks *networks, const struct ip6 *address)
+{
+	uint16_t room = NETWORKS_NO_AGENT;
+
+	for (uint16_t i = 0; i < API_MAX_AGENTS; i++) {
+		const struct networks_agent *a = &networks->agents[i];
+
+		if (ip6_eq(&a->address, address))
+			return i;
+		if (room == NETWORKS_NO_AGENT && a->network == NULL && a->n_bindings == 0)
+			room = i;
+	}
+	if (room != NETWORKS_NO_AGENT)
+		networks->agents[room] = (struct networks_agent){ .address = *address };
+	return room;
+}
+
+bool networks_serve(const struct networks *networks, uint16_t home_prefix, uint16_t agent)
+{
+	const struct networks_prefix *p = &networks->prefixes[home_prefix];
+	const struct networks_agent *a = &networks->agents[agent];
+
+	return p->network != NULL && a->network != NULL && p->domain == a->domain;
+}
+
+bool networks_are_same(const struct networks *a, const struct networks *b)
+{
+	for (unsigned int i = 1; i < API_MAX_HOME_PREFIXES; i++) {
+		const struct networks_prefix *p = &a->prefixes[i], *q = &b->prefixes[i];
+
+		if ((p->network != NULL) != (q->network != NULL))
+			return false;
+		if (p->network != NULL &&
+			(p->domain != q->domain || p->prefix.len != q->prefix.len ||
+				!ip6_eq(&p->prefix.addr, &q->prefix.addr)))
+			return false;
+	}
+	for (unsigned int i = 0; i < API_MAX_AGENTS; i++) {
+		const struct networks_agent *p = &a->agents[i], *q = &b->agents[i];
+
+		if ((p->network != NULL) != (q->network != NULL))
+			return false;
+		if (p->network != NULL &&
+			(p->domain != q->domain || !ip6_eq(&p->address, &q->address)))
+			return false;
+	}
+	return true;
 }
 
 uint16_t networks_find_prefix(

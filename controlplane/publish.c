@@ -43,8 +43,11 @@ static bool put_del(struct control *control, uint32_t handle, const struct bce *
 bool publish_binding(
 	struct control *control, uint32_t handle, const struct bce *bce, uint16_t flags)
 {
-	return bce->state == BCE_LIVE ? put_set(control, handle, bce, flags)
-				      : put_del(control, handle, bce, flags);
+	bool is_bound = bce->state == BCE_LIVE &&
+			networks_serve(&control->networks, bce->home_prefix, bce->care_of.agent);
+
+	return is_bound ? put_set(control, handle, bce, flags)
+			: put_del(control, handle, bce, flags);
 }
 
 static void put_networks(struct control *control)
@@ -90,13 +93,16 @@ void publish_resync(struct control *control, bool is_forced)
 	control->sync.id++;
 	control->sync.n_runs++;
 	control->sync.n_errors = 0;
-	control->sync.is_forced = is_forced;
+	if (control->sync.state != CONTROL_SYNC_RUNNING)
+		control->sync.is_forced = false;
+	control->sync.is_forced |= is_forced;
 	control->sync.is_end_due = true;
 	control->sync.state = CONTROL_SYNC_RUNNING;
 	begin = link_put(control->link, API_SYNC_BEGIN, 0, sizeof(*begin));
 	if (begin == NULL)
 		return;
 	begin->sync_id = control->sync.id;
+	begin->orphan_hold_s = control->config->dataplane.orphan_hold_s;
 	put_networks(control);
 	bcache_mark_all_dirty(control->bcache);
 	link_bulk_ready(control->link);
@@ -137,7 +143,7 @@ unsigned int publish_bulk(void *arg, unsigned int n)
 			n_put++;
 		}
 	}
-	if (n_put < n && control->sync.is_end_due)
+	if (n_put < n && control->sync.is_end_due && !control->review.is_due)
 		put_sync_end(control);
 	return n_put;
 }
@@ -201,10 +207,11 @@ void publish_binding_err(struct control *control, const struct api_binding_err *
 	const struct bce *bce = bcache_at(control->bcache, err->handle);
 	char home[IP6_STRLEN];
 
+	if (bce == NULL || bce->generation != err->generation)
+		return; // of a version that a newer one has replaced
 	control->stats.n_dataplane_errors++;
 	control->sync.n_errors++;
-	if (bce == NULL || bce->generation != err->generation)
-		return;
+	control->sync.refused_ns = clock_mono_ns();
 	log_write_limited(&limit, LOG_LEVEL_ERR, "dataplane_refused hoa=%s error=%d",
 		ip6_str(&bce->home, home), err->error);
 	bcache_mark_dirty(control->bcache, err->handle); // the next second tries again

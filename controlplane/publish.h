@@ -7,12 +7,13 @@
 #include "controlplane/control.h"
 
 // Puts the record that makes the dataplane have this state of a binding: a set for BCE_LIVE, a del
-// for BCE_HOLD. flags: API_REC_*.
+// for BCE_HOLD and for what has no place in the configuration any more. flags: API_REC_*.
 // Returns: true, or false when the link does not take it.
 bool publish_binding(
 	struct control *control, uint32_t handle, const struct bce *bce, uint16_t flags);
 
-// Begins to send everything: agents, home prefixes, then all bindings as bulk. Without a dataplane
+// Begins to send everything: agents, home prefixes, then all bindings as bulk; the end follows when no
+// review of the bindings is due. One in place of a forced one is forced too. Without a dataplane
 // nothing happens (the next connection does it).
 void publish_resync(struct control *control, bool is_forced);
 

@@ -7,54 +7,33 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "controlplane/bindings.h"
 #include "controlplane/publish.h"
+#include "controlplane/review.h"
 #include "dataplane/base/log.h"
 
-enum { CONFIG_MAX_BYTES = 16 << 20 };
+#define RUNNING "running.json"
+#define RUNNING_NEW RUNNING ".new"
 
-// Reads a whole file. Returns: owned text with a final zero, or NULL with errno.
-static char *read_file(const char *path, size_t *len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char *text = NULL;
-	struct stat st;
-	size_t n = 0;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) == 0 && st.st_size <= CONFIG_MAX_BYTES)
-		text = malloc((size_t)st.st_size + 1);
-	else
-		errno = EFBIG;
-	while (text != NULL && n < (size_t)st.st_size) {
-		ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
-
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-	}
-	close(fd);
-	if (text != NULL)
-		text[n] = '\0';
-	*len = n;
-	return text;
-}
+// A reload on its way. Everything in it is prepared and changes nothing yet.
+struct reload {
+	struct control *control; // borrowed
+	FILE *err;
+	const char *step; // in hand, for the log
+	char *text; // owned
+	struct config *config; // owned
+	struct networks *networks; // owned
+};
 
 struct config *reload_read(const char *path, char **text, FILE *err)
 {
-	struct config *config;
+	struct config *config = NULL;
 	size_t len;
 
-	*text = read_file(path, &len);
-	if (*text == NULL) {
-		fprintf(err, "%s: %s\n", path, strerror(errno));
-		return NULL;
-	}
-	config = config_parse(*text, len, path, err);
+	*text = config_read(path, &len, err);
+	if (*text != NULL)
+		config = config_parse(*text, len, path, err);
 	if (config == NULL) {
 		free(*text);
 		*text = NULL;
@@ -77,115 +56,150 @@ static int write_all(int fd, const char *text, size_t len)
 	return fsync(fd) == 0 ? 0 : -errno;
 }
 
-int reload_keep(const char *state_dir, const char *text)
+// Writes the new file next to the one in force. Returns: 0 or negative errno.
+static int write_new(int dir, const char *text)
 {
-	int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd, error;
+	int fd = openat(
+		dir, RUNNING_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int error = fd < 0 ? -errno : write_all(fd, text, strlen(text));
 
-	if (dir < 0)
-		return -errno;
-	fd = openat(dir, "running.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		0644);
-	error = fd < 0 ? -errno : write_all(fd, text, strlen(text));
 	if (fd >= 0)
 		close(fd);
-	if (error == 0 && renameat(dir, "running.json.new", dir, "running.json") != 0)
-		error = -errno;
-	if (error == 0 && fsync(dir) != 0)
-		error = -errno;
+	return error;
+}
+
+// Puts the new file in the place of the one in force. Returns: 0 or negative errno.
+static int rename_new(int dir)
+{
+	if (renameat(dir, RUNNING_NEW, dir, RUNNING) != 0)
+		return -errno;
+	if (fsync(dir) != 0) // there is no way back from here
+		log_err("not_durable file=" RUNNING " error=\"%s\"", strerror(errno));
+	return 0;
+}
+
+static int said(FILE *err, const char *dir, const char *name, int error)
+{
+	if (error != 0)
+		fprintf(err, "%s/%s: %s\n", dir, name, strerror(-error));
+	return error;
+}
+
+int reload_keep(const char *state_dir, const char *text, FILE *err)
+{
+	int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (dir < 0)
+		return said(err, state_dir, RUNNING, -errno);
+	error = said(err, state_dir, RUNNING_NEW, write_new(dir, text));
+	if (error == 0)
+		error = said(err, state_dir, RUNNING, rename_new(dir));
 	close(dir);
 	return error;
 }
 
-// True when a binding's home prefix and agent are still there, under their numbers.
-static bool is_still_served(
-	const struct networks *next, const struct networks *old, const struct bce *bce)
+void reload_warn(const struct config *config)
 {
-	const struct networks_prefix *prefix = &next->prefixes[bce->home_prefix];
-	const struct networks_agent *agent = &next->agents[bce->care_of.agent];
-
-	return prefix->network != NULL && agent->network != NULL &&
-	       networks_find_prefix(next, bce->domain, &bce->home) == bce->home_prefix &&
-	       ip6_eq(&agent->address, &old->agents[bce->care_of.agent].address);
+	for (unsigned int i = 0; i < config->n_networks; i++)
+		if (config->networks[i].auth == CONFIG_AUTH_NONE)
+			log_warn("authentication_none home_network=%s meaning=\"anybody may take "
+				 "any home address: for the lab only\"",
+				config->networks[i].name);
 }
 
-// Ends the bindings that the next configuration has no place for.
-static int end_unserved(struct control *control, const struct networks *next)
+// Reads and checks everything of the configuration. Returns: 0 or negative errno.
+static int prepare_config(struct reload *r)
 {
-	uint32_t at = BCACHE_NONE, n = 0;
-	bool is_end = false;
-
-	while (!is_end) {
-		uint32_t handle = bcache_next(control->bcache, at, &at, &is_end);
-		const struct bce *bce = bcache_at(control->bcache, handle);
-		int error;
-
-		if (bce == NULL || bce->state != BCE_LIVE ||
-			is_still_served(next, &control->networks, bce))
-			continue;
-		error = bindings_clear(control, handle);
-		if (error != 0)
-			return error;
-		n++;
-	}
-	if (n > 0)
-		log_warn("bindings_ended reason=home_network_removed n=%u", n);
-	return 0;
-}
-
-// Takes the checked configuration over. moved on success.
-static int take(struct control *control, struct config *config, const char *text)
-{
-	struct networks *next = malloc(sizeof(*next));
+	struct control *control = r->control;
 	int error;
 
-	if (next == NULL)
-		return -ENOMEM;
-	*next = control->networks;
-	error = networks_set(next, config);
-	if (error == 0)
-		error = end_unserved(control, next);
-	if (error == 0)
-		error = reload_keep(control->state_dir, text);
-	if (error == 0) {
-		for (unsigned int i = 0; i < API_MAX_HOME_PREFIXES; i++)
-			next->prefixes[i].n_bindings = control->networks.prefixes[i].n_bindings;
-		control->networks = *next;
-		config_free(control->config);
-		control->config = config;
-		publish_resync(control, false);
-	}
-	free(next);
+	r->step = "configuration";
+	r->config = reload_read(control->config_path, &r->text, r->err);
+	if (r->config == NULL || config_diff(control->config, r->config, r->err, NULL) != 0)
+		return -EINVAL;
+	r->step = "home networks";
+	r->networks = malloc(sizeof(*r->networks));
+	if (r->networks == NULL)
+		return said(r->err, control->state_dir, RUNNING, -ENOMEM);
+	*r->networks = control->networks;
+	error = networks_set(r->networks, r->config);
+	if (error == -ENOSPC)
+		fprintf(r->err,
+			"%s: home_networks: more prefixes or agent addresses than there "
+			"are numbers for (those with bindings keep theirs)\n",
+			control->config_path);
 	return error;
+}
+
+// Makes everything that may fail. Returns: 0 or negative errno.
+static int prepare(struct reload *r)
+{
+	struct control *control = r->control;
+	int error = prepare_config(r);
+
+	if (error != 0)
+		return error;
+	r->step = "subscribers";
+	error = subscribers_prepare(control->subscribers, r->config->subscribers.file, r->err);
+	if (error != 0)
+		return error;
+	r->step = RUNNING;
+	return reload_keep(control->state_dir, r->text, r->err);
+}
+
+// Puts what is prepared in force. Nothing of it can fail.
+static void take(struct reload *r)
+{
+	struct control *control = r->control;
+	bool is_told =
+		networks_are_same(&control->networks, r->networks) &&
+		control->config->dataplane.orphan_hold_s == r->config->dataplane.orphan_hold_s;
+
+	subscribers_take(control->subscribers);
+	control->networks = *r->networks;
+	config_free(control->config);
+	control->config = r->config;
+	r->config = NULL; // moved
+	log_info("reloaded networks=%u subscribers=%llu", control->config->n_networks,
+		(unsigned long long)subscribers_counts(control->subscribers).n_subscribers);
+	reload_warn(control->config);
+	if (is_told)
+		return;
+	review_begin(control);
+	publish_resync(control, false);
+}
+
+// One line for the log.
+static void log_refused(const struct reload *r, const char *why)
+{
+	char line[512];
+	size_t len = 0;
+
+	for (; why[len] != '\0' && len < sizeof(line) - 1; len++)
+		line[len] = why[len] == '\n' ? (why[len + 1] != '\0' ? ';' : '\0') : why[len];
+	line[len] = '\0';
+	log_err("reload_refused step=\"%s\" reason=\"%s\"", r->step, line);
 }
 
 int reload_run(struct control *control, char **why)
 {
 	size_t len;
-	FILE *err = open_memstream(why, &len);
-	struct config *config = NULL;
-	char *text = NULL;
-	int error = -EINVAL;
+	struct reload r = { .control = control, .err = open_memstream(why, &len) };
+	int error;
 
-	if (err == NULL)
+	if (r.err == NULL)
 		return -errno;
-	config = reload_read(control->config_path, &text, err);
-	if (config != NULL && config_diff(control->config, config, err, NULL) == 0)
-		error = subscribers_reload(control->subscribers, config->subscribers.file, err);
+	error = prepare(&r);
+	fclose(r.err);
 	if (error == 0) {
-		error = take(control, config, text);
-		if (error == 0)
-			config = NULL; // moved
-		else
-			fprintf(err, "%s: %s\n", control->config_path, strerror(-error));
+		take(&r);
+	} else {
+		subscribers_drop(control->subscribers);
+		log_refused(&r, *why != NULL ? *why : "");
 	}
-	config_free(config);
-	free(text);
-	fclose(err);
-	if (error == 0)
-		log_info("reloaded networks=%u subscribers=%llu", control->config->n_networks,
-			(unsigned long long)subscribers_counts(control->subscribers).n_subscribers);
-	else
-		log_err("reload_refused reason=\"%s\"", *why);
+	config_free(r.config);
+	free(r.networks);
+	free(r.text);
 	return error;
 }

@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "controlplane/alive.h"
 #include "controlplane/store.h"
 #include "controlplane/store_file.h"
 
@@ -289,6 +290,29 @@ int store_replay(struct store *s, struct store_time now, uint64_t hold_ns,
 	return store_file_walk(&s->file, replay_entry, &p);
 }
 
+// LMDB makes a short write EIO, as it makes a failed fsync: the room that is left tells them apart.
+static bool is_out_of_space(const struct store *s, int err)
+{
+	struct statvfs fs;
+
+	if (err == -ENOSPC || err == -EDQUOT)
+		return true;
+	return err == -EIO && fstatvfs(s->dir_fd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES;
+}
+
+// Ends a group that err spoilt: counts and classifies it. Returns: the class.
+static int fail(struct store *s, int err)
+{
+	s->stats.n_commit_errors++;
+	if (is_out_of_space(s, err))
+		err = -ENOSPC;
+	else if (err != -ENOMEM && err != -EINVAL)
+		s->stats.has_failed = true;
+	s->stats.last_error = err;
+	return err;
+}
+
 int store_begin(struct store *s)
 {
 	int err;
@@ -298,9 +322,7 @@ int store_begin(struct store *s)
 	err = store_file_errno(mdb_txn_begin(s->file.env, NULL, 0, &s->txn));
 	if (err != 0) {
 		s->txn = NULL;
-		s->stats.has_failed = err != -ENOMEM;
-		s->stats.n_commit_errors++;
-		return err;
+		return fail(s, err);
 	}
 	s->group_error = 0;
 	s->n_undo = 0;
@@ -451,28 +473,12 @@ static int clean(struct store *s)
 // Takes back what the group changed in memory.
 static void roll_back(struct store *s)
 {
-	uint64_t n_errors = s->stats.n_commit_errors;
-	bool has_failed = s->stats.has_failed;
-
 	while (s->n_undo > 0) {
 		s->n_undo--;
 		s->newest[s->undo[s->n_undo].handle] = s->undo[s->n_undo].number;
 	}
 	s->next = s->next_before;
 	s->stats = s->before;
-	s->stats.n_commit_errors = n_errors;
-	s->stats.has_failed = has_failed;
-}
-
-// LMDB makes a short write EIO, as it makes a failed fsync: the room that is left tells them apart.
-static bool is_out_of_space(const struct store *s, int err)
-{
-	struct statvfs fs;
-
-	if (err == -ENOSPC || err == -EDQUOT)
-		return true;
-	return err == -EIO && fstatvfs(s->dir_fd, &fs) == 0 &&
-	       (uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES;
 }
 
 int store_commit(struct store *s)
@@ -490,15 +496,11 @@ int store_commit(struct store *s)
 	s->txn = NULL;
 	if (err == 0) {
 		s->stats.n_commits++;
+		s->stats.last_error = 0;
 		return 0;
 	}
-	s->stats.n_commit_errors++;
-	if (is_out_of_space(s, err))
-		err = -ENOSPC;
-	else if (err != -ENOMEM && err != -EINVAL)
-		s->stats.has_failed = true;
 	roll_back(s);
-	return err;
+	return fail(s, err);
 }
 
 void store_abort(struct store *s)
@@ -508,6 +510,8 @@ void store_abort(struct store *s)
 	mdb_txn_abort(s->txn);
 	s->txn = NULL;
 	roll_back(s);
+	if (s->group_error != 0)
+		fail(s, s->group_error);
 }
 
 void store_forget(struct store *s, uint32_t handle)
@@ -528,6 +532,7 @@ static int write_all(struct store *s, struct store_time now,
 	while (is_more) {
 		int err = store_begin(s);
 
+		alive_tell();
 		for (int i = 0; err == 0 && is_more && i < REBUILD_GROUP; i++) {
 			is_more = next(ctx, &entry);
 			if (is_more)
@@ -573,6 +578,7 @@ int store_rebuild(struct store *s, struct store_time now,
 	}
 	s->stats.n_live = s->stats.n_log = 0;
 	s->stats.has_failed = false;
+	s->stats.last_error = 0;
 	s->file = (struct store_file){ .id = old.file.id, .first = s->next };
 	err = store_file_create(&s->file, s->new_path, map_bytes(s));
 	if (err == 0)

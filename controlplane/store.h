@@ -52,6 +52,7 @@ struct store_stats {
 	uint64_t n_commit_errors;
 	uint64_t n_cleaned; // entries the cleaner removed
 	uint64_t n_moved; // entries the cleaner had to append again
+	int last_error; // negative errno of the newest group; 0 = it was committed
 	bool has_failed; // see store_commit
 };
 
@@ -83,8 +84,9 @@ int store_replay(struct store *store, struct store_time now, uint64_t hold_ns,
 // Begins a group. Returns: 0, -EIO (has_failed), or negative errno.
 int store_begin(struct store *store);
 
-// Adds an entry to the group; a later one of the same handle wins. After an error the group can only
-// be aborted. Returns: 0, -ENOSPC (map full), -EINVAL (handle or state), or negative errno.
+// Adds an entry to the group; a later one of the same handle wins. After an error the group is lost:
+// store_commit says why, store_abort only counts it.
+// Returns: 0, -ENOSPC (map full), -EINVAL (handle or state), or negative errno.
 int store_put(struct store *store, const struct store_entry *entry, struct store_time now);
 
 // Makes the group durable. On error nothing of it is in the store, and the group is over.

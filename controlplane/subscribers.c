@@ -11,6 +11,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "controlplane/alive.h"
 #include "controlplane/subscriber_index.h"
 #include "controlplane/subscriber_line.h"
 #include "controlplane/subscribers.h"
@@ -29,6 +30,8 @@ struct subscribers {
 	char *dir; // owned
 	char path[PATH_MAX];
 	char new_path[PATH_MAX];
+	bool is_prepared; // next is to take the place of index
+	struct subscriber_index next; // without env: nobody is subscribed
 };
 
 // One import.
@@ -143,6 +146,7 @@ static int take_lines(struct import *im)
 	int err = 0;
 
 	while (err == 0 && (len = read_line(im)) != -1) {
+		alive_tell();
 		err = take_line(im, len);
 		if (err == 0 && im->line % CHECKPOINT_LINES == 0)
 			err = subscriber_index_checkpoint(&im->index);
@@ -175,7 +179,7 @@ static int put_in_place(const struct subscribers *subs)
 	return err;
 }
 
-// Imports the open source into a new index and puts it in the place of the one in force.
+// Imports the open source into a new index, in the file of the one in force. Returns: 0 or negative errno.
 static int import(struct subscribers *subs, struct import *im, const struct stat *st)
 {
 	struct subscriber_origin origin = origin_of(im->source, st);
@@ -195,20 +199,21 @@ static int import(struct subscribers *subs, struct import *im, const struct stat
 		unlink(subs->new_path);
 		return err;
 	}
-	subscriber_index_close(&subs->index);
-	subs->index = im->index;
+	subs->is_prepared = true;
+	subs->next = im->index;
 	return 0;
 }
 
-int subscribers_reload(struct subscribers *subs, const char *source, FILE *err_file)
+int subscribers_prepare(struct subscribers *subs, const char *source, FILE *err_file)
 {
 	struct subscriber_origin origin;
 	struct import im = { .source = source, .err = err_file };
 	struct stat st;
 	int err = 0;
 
+	subscribers_drop(subs);
 	if (source == NULL) {
-		subscriber_index_close(&subs->index);
+		subs->is_prepared = true;
 		return 0;
 	}
 	im.in = fopen(source, "re");
@@ -228,6 +233,22 @@ int subscribers_reload(struct subscribers *subs, const char *source, FILE *err_f
 	return err;
 }
 
+void subscribers_take(struct subscribers *subs)
+{
+	if (!subs->is_prepared)
+		return;
+	subscriber_index_close(&subs->index);
+	subs->index = subs->next;
+	subs->next = (struct subscriber_index){ 0 };
+	subs->is_prepared = false;
+}
+
+void subscribers_drop(struct subscribers *subs)
+{
+	subscriber_index_close(&subs->next);
+	subs->is_prepared = false;
+}
+
 struct subscribers *subscribers_open(const char *state_dir, const char *source, FILE *err_file)
 {
 	struct subscribers *subs = calloc(1, sizeof(*subs));
@@ -245,12 +266,13 @@ struct subscribers *subscribers_open(const char *state_dir, const char *source, 
 	if (err == 0 && source != NULL)
 		subscriber_index_open(&subs->index, subs->path);
 	if (err == 0)
-		err = subscribers_reload(subs, source, err_file);
+		err = subscribers_prepare(subs, source, err_file);
 	if (err != 0) {
 		subscribers_close(subs);
 		errno = -err;
 		return NULL;
 	}
+	subscribers_take(subs);
 	return subs;
 }
 
@@ -258,6 +280,7 @@ void subscribers_close(struct subscribers *subs)
 {
 	if (subs == NULL)
 		return;
+	subscribers_drop(subs);
 	subscriber_index_close(&subs->index);
 	free(subs->dir);
 	free(subs);

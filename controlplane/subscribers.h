@@ -66,9 +66,14 @@ struct subscribers;
 struct subscribers *subscribers_open(const char *state_dir, const char *source, FILE *err);
 void subscribers_close(struct subscribers *subs);
 
-// As open, into the same set: another source, or the same one changed. All or nothing.
-// Returns: 0, or negative errno with the old subscribers still in force.
-int subscribers_reload(struct subscribers *subs, const char *source, FILE *err);
+// As open, for the same set: another source, or the same one changed. The old subscribers stay in force
+// until subscribers_take, whatever is in the file: a start compares that with the source.
+// Returns: 0, or negative errno with nothing prepared.
+int subscribers_prepare(struct subscribers *subs, const char *source, FILE *err);
+
+// Puts what was prepared in force; or drops it.
+void subscribers_take(struct subscribers *subs);
+void subscribers_drop(struct subscribers *subs);
 
 // Copies the subscriber of a home address, or MN-ID (len 1..BCE_MN_ID_MAX), to *out.
 // Returns: 0, -ENOENT, or negative errno (the index cannot be read).

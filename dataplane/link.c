@@ -240,7 +240,10 @@ static int on_hello(const struct api_rec *rec)
 
 static int on_sync_begin(const struct api_rec *rec)
 {
-	link_state.sync_id = ((const struct api_sync_begin *)(const void *)rec)->sync_id;
+	const struct api_sync_begin *begin = (const void *)rec;
+
+	link_state.sync_id = begin->sync_id;
+	link_state.config.orphan_hold_s = begin->orphan_hold_s;
 	link_state.is_sweeping = false;
 	link_state.force_until_ns = 0;
 	bindtab_mark_begin(link_state.bindings);

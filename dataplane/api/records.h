@@ -99,6 +99,8 @@ struct api_hello {
 struct api_sync_begin {
 	struct api_rec rec;
 	uint64_t sync_id; // chosen by control, comes back in SYNC_DONE
+	uint32_t orphan_hold_s; // bindings live on this long without control, from now on
+	uint32_t reserved;
 };
 
 struct api_sync_end {

@@ -263,10 +263,14 @@ def test_full_disk_refuses_and_recovers(own_lab):
         assert refused is not None and kept
         refused.assert_unbound()
         kept[-1].assert_bound()
-        assert lab.box.ctl("status")["alarms"]
+        def alarms():
+            return [a for a in lab.box.ctl("status")["alarms"] if "store cannot be written" in a]
+
+        assert alarms() and "No space left" in alarms()[0]
         netns.run("mount", "-o", "remount,size=64m", lab.box.state_dir)
         lab.box.wait_for(lambda: refused.update().status == 0, 5, "room on the disk")
         refused.assert_bound()
+        assert not alarms()
         kept.append(refused)
         lab.box.kill_control()
         lab.box.start_control()

@@ -6,16 +6,19 @@
 #include "controlplane/bindings.h"
 
 #include <errno.h>
+#include <event2/event.h>
 
+#include "controlplane/mgmt.h"
+#include "controlplane/review.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/store/scratch.h"
 
-enum { MAX_BINDINGS = 16 };
+enum { MAX_BINDINGS = 3000 };
 
 static const char config_text[] =
-	"{\"node\": {\"name\": \"t\"}, \"dataplane\": {\"max_bindings\": 16, \"ports\": "
+	"{\"node\": {\"name\": \"t\"}, \"dataplane\": {\"max_bindings\": 3000, \"ports\": "
 	"[{\"name\": \"p0\", \"device\": \"net_null0\", \"addresses\": [\"2001:db8:ff::1/64\"]}]},"
 	"\"home_networks\": [{\"name\": \"n\", \"protocols\": [\"mip6\"], \"prefixes\": "
 	"[\"2001:db8:1::/64\"], \"agent_addresses\": [\"2001:db8:1::1\"], \"link\": \"virtual\", "
@@ -25,6 +28,9 @@ static char dir[64];
 
 static void close_control(struct control *control)
 {
+	mgmt_free(control->mgmt);
+	link_free(control->link);
+	event_base_free(control->base);
 	store_close(control->store);
 	bcache_free(control->bcache);
 	wheel_free(control->wheel);
@@ -39,6 +45,12 @@ static struct control *open_control(void)
 	char err[STORE_ERR_LEN];
 
 	CU_ASSERT_EQUAL(store_boot_id(options.boot_id), 0);
+	control->base = event_base_new();
+	control->run_dir = dir;
+	control->link = link_new(control->base, "", &(struct link_handlers){ 0 });
+	control->mgmt = mgmt_new(control);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(control->link);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(control->mgmt);
 	control->config = config_parse(config_text, strlen(config_text), "test", stderr);
 	control->store = store_open(&options, err);
 	control->bcache = bcache_new(MAX_BINDINGS);
@@ -105,7 +117,7 @@ static void test_restore(void)
 	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a1"), BCE_HOLD);
 	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a2"), BCE_HOLD);
 	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a3"), BCE_HOLD);
-	CU_ASSERT_EQUAL(state_of(control, "2001:db8:9::a4"), BCE_FREE);
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:9::a4"), BCE_UNSERVED);
 	bce = bcache_at(control->bcache, find(control, "2001:db8:1::a0"));
 	CU_ASSERT_EQUAL(bce->sequence, 10);
 	CU_ASSERT_NOT_EQUAL(bce->home_prefix, 0);
@@ -176,6 +188,139 @@ static void test_full(void)
 	scratch_remove(dir);
 }
 
+// Takes the home network away, or gives it back, as a reload does.
+static void set_networks(struct control *control, uint16_t n)
+{
+	control->config->n_networks = n;
+	CU_ASSERT_EQUAL(networks_set(&control->networks, control->config), 0);
+}
+
+static unsigned int review(struct control *control)
+{
+	unsigned int n_turns = 0;
+
+	review_begin(control);
+	do {
+		review_turn(control);
+		n_turns++;
+	} while (control->review.is_due && n_turns < 100);
+	CU_ASSERT_FALSE(control->review.is_due);
+	return n_turns;
+}
+
+// A configuration that lacks a home network at a start takes nothing from its bindings for good: they
+// keep their handles, their place in the log, and live again when it is corrected.
+static void test_unserved(void)
+{
+	struct control *control;
+	uint32_t handle;
+
+	scratch_make(dir);
+	control = open_control();
+	put(control, 0, "2001:db8:1::a0", BCE_LIVE, 100, 10);
+	put(control, 1, "2001:db8:1::a1", BCE_HOLD, 5, 11);
+	put(control, 2, "2001:db8:1::a2", BCE_LIVE, 1, 12); // ends while it is unserved
+	close_control(control);
+	control = open_control();
+	memset(&control->networks, 0, sizeof(control->networks));
+	set_networks(control, 0);
+	CU_ASSERT_EQUAL(bindings_restore(control), 0);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_unserved, 3);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_live, 0);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_dirty, 0);
+	CU_ASSERT_EQUAL(store_stats(control->store).n_live, 3);
+	handle = bcache_reserve(control->bcache);
+	CU_ASSERT_EQUAL(handle, 3); // theirs are not given to others
+	bcache_release(control->bcache, handle);
+	CU_ASSERT_EQUAL(bindings_rebuild_store(control), 0); // loses nothing of them
+	review(control);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_unserved, 3);
+	usleep(2100000);
+	while (bindings_expire(control))
+		;
+	set_networks(control, 1);
+	review(control);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_unserved, 0);
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a0"), BCE_LIVE);
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a1"), BCE_HOLD);
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a2"), BCE_HOLD);
+	CU_ASSERT(bcache_is_dirty(control->bcache, 0));
+	CU_ASSERT_EQUAL(bcache_at(control->bcache, 0)->sequence, 10);
+	CU_ASSERT_EQUAL(
+		control->networks.agents[bcache_at(control->bcache, 0)->care_of.agent].n_bindings,
+		1);
+	control = restart(control); // corrected by a restart
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:1::a0"), BCE_LIVE);
+	CU_ASSERT_EQUAL(bcache_at(control->bcache, 0)->sequence, 10);
+	close_control(control);
+	scratch_remove(dir);
+}
+
+// An unserved binding is kept until it would have ended, with its hold, and then is forgotten.
+static void test_unserved_ends(void)
+{
+	struct control *control;
+
+	scratch_make(dir);
+	control = open_control();
+	put(control, 0, "2001:db8:9::a0", BCE_LIVE, -CONTROL_HOLD_MESGID_S + 3, 1);
+	put(control, 1, "2001:db8:9::a1", BCE_LIVE, -CONTROL_HOLD_MESGID_S - 1, 1);
+	control = restart(control);
+	while (bindings_expire(control))
+		;
+	usleep(1100000);
+	while (bindings_expire(control))
+		;
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:9::a0"), BCE_UNSERVED);
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:9::a1"), BCE_FREE);
+	usleep(3100000);
+	while (bindings_expire(control))
+		;
+	CU_ASSERT_EQUAL(state_of(control, "2001:db8:9::a0"), BCE_FREE);
+	CU_ASSERT_EQUAL(store_stats(control->store).n_live, 0);
+	close_control(control);
+	scratch_remove(dir);
+}
+
+// The bindings of a home network that goes away end in groups, one a turn, and stay ended.
+static void test_review_ends(void)
+{
+	struct control *control;
+	uint64_t n_commits;
+
+	scratch_make(dir);
+	control = open_control();
+	CU_ASSERT_EQUAL(store_begin(control->store), 0);
+	for (uint32_t i = 0; i < 2500; i++) {
+		struct store_time now = control_time();
+		struct store_entry entry = { .handle = i,
+			.bce = { .state = BCE_LIVE,
+				.lifetime_s = 420,
+				.expires_ns = now.boot_ns + 420 * CLOCK_NS_PER_S } };
+		char home[IP6_STRLEN];
+
+		snprintf(home, sizeof(home), "2001:db8:1::c:%x", i);
+		ip6_parse(home, &entry.bce.home);
+		ip6_parse("2001:db8:1::1", &entry.agent);
+		CU_ASSERT_EQUAL_FATAL(store_put(control->store, &entry, now), 0);
+	}
+	CU_ASSERT_EQUAL(store_commit(control->store), 0);
+	control = restart(control);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_live, 2500);
+	review(control); // nothing has changed
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_live, 2500);
+	n_commits = store_stats(control->store).n_commits;
+	set_networks(control, 0);
+	CU_ASSERT_EQUAL(review(control), 3);
+	CU_ASSERT_EQUAL(store_stats(control->store).n_commits - n_commits, 3);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_live, 0);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_hold, 2500);
+	control = restart(control);
+	CU_ASSERT_EQUAL(bcache_counts(control->bcache).n_hold, 2500);
+	close_control(control);
+	scratch_remove(dir);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -183,6 +328,9 @@ int main(void)
 		{ "ends are told before they are forgotten", test_ends_are_told },
 		{ "the newer of two handles", test_older_handle },
 		{ "a full table", test_full },
+		{ "what has no home network at a start", test_unserved },
+		{ "the end of what has none", test_unserved_ends },
+		{ "the end of a home network", test_review_ends },
 		CU_TEST_INFO_NULL,
 	};
 

@@ -100,6 +100,7 @@ static void test_reserve_at(void)
 static void test_dirty(void)
 {
 	struct bcache *bc = bcache_new(200);
+	struct bce unserved;
 	uint32_t out[8];
 	uint32_t a = 0, b = 0;
 
@@ -121,6 +122,15 @@ static void test_dirty(void)
 	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty, 149);
 	bcache_clear_dirty(bc, b);
 	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty, 148);
+	unserved = *bcache_at(bc, b);
+	unserved.state = BCE_UNSERVED;
+	CU_ASSERT_EQUAL(bcache_set(bc, b, &unserved), 0);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_live, 148);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_unserved, 1);
+	bcache_mark_all_dirty(bc); // the dataplane hears nothing of it
+	CU_ASSERT_FALSE(bcache_is_dirty(bc, b));
+	CU_ASSERT_EQUAL(bcache_remove(bc, b), 0);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_unserved, 0);
 	bcache_free(bc);
 }
 

@@ -191,6 +191,31 @@ static void test_group(void)
 	scratch_remove(dir);
 }
 
+// A group that is given up counts as failed only when one of its entries did, and then in the same way.
+static void test_abort(void)
+{
+	char dir[64];
+	struct store *s = open_at(scratch_make(dir));
+	struct store_entry e = entry_of(1, 1);
+
+	CU_ASSERT_EQUAL(store_begin(s), 0);
+	CU_ASSERT_EQUAL(store_put(s, &e, t0), 0);
+	store_abort(s);
+	CU_ASSERT_EQUAL(store_stats(s).n_commit_errors, 0);
+	CU_ASSERT_EQUAL(store_stats(s).last_error, 0);
+	CU_ASSERT_EQUAL(store_begin(s), 0);
+	while (store_put(s, &e, t0) == 0)
+		;
+	store_abort(s);
+	CU_ASSERT_EQUAL(store_stats(s).n_commit_errors, 1);
+	CU_ASSERT_EQUAL(store_stats(s).last_error, -ENOSPC);
+	CU_ASSERT_FALSE(store_stats(s).has_failed);
+	CU_ASSERT_EQUAL(put_one(s, &e), 0);
+	CU_ASSERT_EQUAL(store_stats(s).last_error, 0);
+	store_close(s);
+	scratch_remove(dir);
+}
+
 static int refuse_first(void *ctx, const struct store_entry *e)
 {
 	(void)ctx;
@@ -387,8 +412,10 @@ static void test_map_full(void)
 	CU_ASSERT_FALSE(store_stats(s).has_failed);
 	CU_ASSERT_EQUAL(store_stats(s).n_commit_errors, 1);
 	CU_ASSERT_EQUAL(store_stats(s).n_log, 1);
+	CU_ASSERT_EQUAL(store_stats(s).last_error, -ENOSPC);
 	e = entry_of(2, 3);
 	CU_ASSERT_EQUAL(put_one(s, &e), 0);
+	CU_ASSERT_EQUAL(store_stats(s).last_error, 0);
 	store_close(s);
 	s = open_at(dir);
 	replay(s, t0, &t);
@@ -521,6 +548,7 @@ int main(void)
 		{ "empty directory and the lock", test_empty },
 		{ "every field comes back", test_fields },
 		{ "groups, aborts and bad entries", test_group },
+		{ "groups given up", test_abort },
 		{ "lifetimes over restart and reboot", test_lifetimes },
 		{ "random operations against a model", test_model },
 		{ "relaxed durability", test_relaxed },

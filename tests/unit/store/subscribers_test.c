@@ -49,8 +49,10 @@ static struct subscribers *open_here(void)
 static int reload(struct subscribers *subs, const char *from)
 {
 	FILE *err = fmemopen(errors, sizeof(errors), "w");
-	int result = subscribers_reload(subs, from, err);
+	int result = subscribers_prepare(subs, from, err);
 
+	if (result == 0)
+		subscribers_take(subs);
 	fclose(err);
 	return result;
 }
