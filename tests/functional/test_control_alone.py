@@ -719,7 +719,7 @@ def test_reload_takes_networks_and_subscribers_and_nothing_else(running):
     config["home_networks"] = config["home_networks"][1:]
     running.write(config)
     running.show("reload")
-    assert running.show("status")["bindings"] == 0
+    dataplane.wait(lambda: running.show("status")["bindings"] == 0)  # in groups, afterwards
     dataplane.wait(lambda: dataplane.kinds(BINDING_DEL))
 
 
