@@ -21,6 +21,7 @@
 
 #include "config/config.h"
 #include "dataplane/anchor.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 #include "dataplane/boot.h"
 #include "dataplane/domain.h"
@@ -46,6 +47,8 @@ enum {
 	EXIT_BOOT = 1,
 	EXIT_USAGE = 2,
 	MIRROR_FLUSH_MS = 500,
+	STOP_LIMIT_MS = 2000, // for a worker to end
+	STOP_LOOK_US = 500,
 	GRACE_MS = 1, // nap while a grace period or sweep is under way
 };
 
@@ -247,6 +250,25 @@ static void run(struct watch *watch)
 
 // --- Boot ----------------------------------------------------------------------------------------
 
+// An address of ours for errors of links that have none: of another port, else of an agent. RFC 4443
+// section 2.2 (d) asks for one of the node. Returns: borrowed from config, or NULL.
+static const struct ip6 *icmp_source_any(const struct config *config)
+{
+	const struct config_dataplane *c = &config->dataplane;
+
+	for (uint8_t p = 0; p < c->n_ports; p++) {
+		for (uint8_t a = 0; a < c->ports[p].n_addresses; a++) {
+			if (ip6_is_unicast_routable(&c->ports[p].addresses[a].addr))
+				return &c->ports[p].addresses[a].addr;
+		}
+	}
+	for (uint16_t n = 0; n < config->n_networks; n++) {
+		if (config->networks[n].n_agents > 0)
+			return &config->networks[n].agent_addresses[0];
+	}
+	return NULL;
+}
+
 // The first address of each version is what errors of the link come from.
 static void icmp_source_set(uint8_t link, const struct ip6_prefix *addresses, uint8_t n)
 {
@@ -263,8 +285,13 @@ static void icmp_source_set(uint8_t link, const struct ip6_prefix *addresses, ui
 	}
 }
 
-static void icmp_sources_set(const struct config_dataplane *c)
+static void icmp_sources_set(const struct config *config)
 {
+	const struct config_dataplane *c = &config->dataplane;
+	const struct ip6 *any = icmp_source_any(config);
+
+	for (uint8_t link = 0; any != NULL && link < CONFIG_MAX_LINKS; link++)
+		stage_icmp_source_set(link, any);
 	for (uint8_t p = 0; p < c->n_ports; p++) {
 		const struct config_port *port = &c->ports[p];
 
@@ -283,9 +310,19 @@ static void workers_launch(void)
 
 static void workers_stop(void)
 {
+	uint64_t deadline_ns = clock_mono_ns() + STOP_LIMIT_MS * (CLOCK_NS_PER_S / 1000);
+
 	__atomic_store_n(&worker_stop, true, __ATOMIC_RELAXED);
 	for (uint16_t i = 0; i < n_workers; i++)
 		eventfd_write(workers[i].wake_fd, 1);
+	for (uint16_t i = 0; i < n_workers; i++) {
+		while (rte_eal_get_lcore_state(i + 1u) == RUNNING && clock_mono_ns() < deadline_ns)
+			usleep(STOP_LOOK_US);
+		if (rte_eal_get_lcore_state(i + 1u) != RUNNING)
+			continue;
+		log_err("worker_stuck worker=%u waited_ms=%d", i, STOP_LIMIT_MS);
+		_exit(EXIT_BOOT); // what it holds cannot be freed
+	}
 	rte_eal_mp_wait_lcore();
 }
 
@@ -325,7 +362,7 @@ static int serve(const struct options *o, const struct config *config, int signa
 		goto fail_pump;
 	if (workers_init(c, (uint8_t)config->node.id, link_bindings(), pool) != 0)
 		goto fail_link;
-	icmp_sources_set(c);
+	icmp_sources_set(config);
 	anchor_expect(config);
 	if (watch_init(&watch, signal_fd, host_fd) != 0)
 		goto fail_workers;

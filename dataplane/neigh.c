@@ -34,6 +34,7 @@ struct target {
 	int16_t older;
 	uint16_t port;
 	uint16_t n;
+	bool is_gateway;
 	struct ip6 address;
 	uint64_t deadline_ns;
 	struct rte_mbuf *pkts[NEIGH_PARK_PER_TARGET];
@@ -65,6 +66,9 @@ static struct target targets[NEIGH_PARK_TARGETS];
 static int16_t buckets[N_BUCKETS];
 static int16_t free_target;
 static int16_t oldest, newest;
+static unsigned int n_strangers; // targets that are no gateways
+static uint64_t
+	strangers_spent_ns[CONFIG_MAX_LINKS]; // token buckets: time up to which all is spent
 
 static struct recent recents[N_RECENT];
 
@@ -132,6 +136,7 @@ static void release(int16_t *link)
 	struct target *target = &targets[i];
 
 	*link = target->next;
+	n_strangers -= !target->is_gateway;
 	if (target->older == NONE)
 		oldest = target->newer;
 	else
@@ -144,18 +149,36 @@ static void release(int16_t *link)
 	free_target = i;
 }
 
-// Takes a slot for a new target. Returns: NULL when all are in use.
-static struct target *obtain(uint16_t port, const struct ip6 *address)
+// Says whether one more host of a link may be looked for, and counts it.
+static bool may_ask(uint16_t port, uint64_t now_ns)
+{
+	static const uint64_t cost_ns = CLOCK_NS_PER_S / NEIGH_STRANGERS_PER_S;
+	uint64_t *spent_ns = &strangers_spent_ns[port];
+
+	if (n_strangers == NEIGH_PARK_STRANGERS)
+		return false;
+	if (*spent_ns + NEIGH_STRANGERS_BURST * cost_ns < now_ns)
+		*spent_ns = now_ns - NEIGH_STRANGERS_BURST * cost_ns;
+	if (*spent_ns + cost_ns > now_ns)
+		return false;
+	*spent_ns += cost_ns;
+	return true;
+}
+
+// Takes a slot for a new target. Returns: NULL when it may have none.
+static struct target *obtain(uint16_t port, const struct ip6 *address, bool is_gateway)
 {
 	int16_t *link = position(port, address);
 	int16_t i = *link;
+	uint64_t now_ns = clock_mono_ns();
 	struct target *target;
 
 	if (i != NONE)
 		return &targets[i];
 	i = free_target;
-	if (i == NONE)
+	if (i == NONE || (!is_gateway && !may_ask(port, now_ns)))
 		return NULL;
+	n_strangers += !is_gateway;
 	target = &targets[i];
 	free_target = target->next;
 	target->next = NONE;
@@ -170,7 +193,8 @@ static struct target *obtain(uint16_t port, const struct ip6 *address)
 	target->port = port;
 	target->address = *address;
 	target->n = 0;
-	target->deadline_ns = clock_mono_ns() + NEIGH_PARK_TIMEOUT_MS * 1000000ULL;
+	target->is_gateway = is_gateway;
+	target->deadline_ns = now_ns + NEIGH_PARK_TIMEOUT_MS * 1000000ULL;
 	return target;
 }
 
@@ -197,7 +221,8 @@ static bool is_recent(uint16_t port, const struct ip6 *address)
 	       recent->until_ns > clock_mono_ns();
 }
 
-void neigh_park(uint16_t port, const struct ip6 *target_address, struct rte_mbuf *pkt)
+void neigh_park(
+	uint16_t port, const struct ip6 *target_address, bool is_gateway, struct rte_mbuf *pkt)
 {
 	struct target *target;
 
@@ -205,7 +230,7 @@ void neigh_park(uint16_t port, const struct ip6 *target_address, struct rte_mbuf
 		ops->again(&pkt, 1);
 		return;
 	}
-	target = obtain(port, target_address);
+	target = obtain(port, target_address, is_gateway);
 	if (target == NULL || target->n == NEIGH_PARK_PER_TARGET) {
 		ops->drop(&pkt, 1);
 		return;
@@ -227,8 +252,9 @@ void neigh_announce(uint16_t port, const struct ip6 *target, enum neigh_event ev
 		log_warn("neigh_wake_failed error=%s", strerror(errno));
 }
 
-// Ends the waiting for a target: its packets go on or are dropped.
-static void finish(uint16_t port, const struct ip6 *address, bool is_usable)
+// Ends the waiting for a target; fate, one of ops, takes its packets.
+static void finish(uint16_t port, const struct ip6 *address,
+	void (*fate)(struct rte_mbuf **pkts, unsigned int n))
 {
 	int16_t *link = position(port, address);
 	struct rte_mbuf *pkts[NEIGH_PARK_PER_TARGET];
@@ -239,10 +265,7 @@ static void finish(uint16_t port, const struct ip6 *address, bool is_usable)
 	n = targets[*link].n;
 	memcpy(pkts, targets[*link].pkts, n * sizeof(*pkts));
 	release(link); // first: what goes on may be parked again
-	if (is_usable)
-		ops->again(pkts, n);
-	else
-		ops->drop(pkts, n);
+	fate(pkts, n);
 }
 
 static void handle(const struct notice *notice)
@@ -255,13 +278,13 @@ static void handle(const struct notice *notice)
 		recent->port = notice->port;
 		recent->address = notice->target;
 		recent->until_ns = clock_mono_ns() + RECENT_MS * 1000000ULL;
-		finish(notice->port, &notice->target, true);
+		finish(notice->port, &notice->target, ops->again);
 		break;
 	case NEIGH_FAILED:
-		finish(notice->port, &notice->target, false);
+		finish(notice->port, &notice->target, ops->unresolved);
 		break;
 	case NEIGH_GONE:
-		finish(notice->port, &notice->target, false);
+		finish(notice->port, &notice->target, ops->unresolved);
 		ask(notice->port, &notice->target, false);
 		break;
 	case NEIGH_WANTED:
@@ -316,7 +339,7 @@ unsigned int neigh_poll(void)
 	while (oldest != NONE && targets[oldest].deadline_ns <= now_ns) {
 		struct ip6 address = targets[oldest].address;
 
-		finish(targets[oldest].port, &address, false);
+		finish(targets[oldest].port, &address, ops->unresolved);
 	}
 	if (oldest == NONE)
 		return IDLE_MS;
@@ -336,7 +359,7 @@ void neigh_free(void)
 	while (ops != NULL && oldest != NONE) {
 		struct ip6 address = targets[oldest].address;
 
-		finish(targets[oldest].port, &address, false);
+		finish(targets[oldest].port, &address, ops->drop);
 	}
 	ops = NULL;
 	for (unsigned int i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

@@ -7,6 +7,7 @@
 // Thread: main lcore only, but for neigh_announce.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_mbuf.h>
@@ -16,12 +17,17 @@
 enum {
 	NEIGH_PARK_PER_TARGET = 8, // packets that wait for one neighbour
 	NEIGH_PARK_TARGETS = 1024,
+	NEIGH_PARK_STRANGERS = 256, // of them: hosts of our links, which anybody can name
 	NEIGH_PARK_TIMEOUT_MS = 3000,
+	NEIGH_STRANGERS_PER_S = 100, // new ones of a link
+	NEIGH_STRANGERS_BURST = 100,
 };
 
-// Called with parked packets that can go on (again) or with n that were given up (drop): moved.
+// Called with parked packets that can go on (again), whose neighbour does not answer (unresolved), or
+// that there is no room for (drop): moved.
 struct neigh_ops {
 	void (*again)(struct rte_mbuf **pkts, unsigned int n);
+	void (*unresolved)(struct rte_mbuf **pkts, unsigned int n);
 	void (*drop)(struct rte_mbuf **pkts, unsigned int n);
 };
 
@@ -30,8 +36,10 @@ int neigh_init(const struct neigh_ops *ops);
 void neigh_free(void);
 
 // Parks pkt (moved) until target on the twin of that port is resolved; asks the kernel for it when
-// this is the first. A full queue drops the packet through ops->drop.
-void neigh_park(uint16_t port, const struct ip6 *target, struct rte_mbuf *pkt);
+// this is the first. A full queue drops the packet through ops->drop. Of targets that are no gateways
+// only so many may wait, and so many new ones may come in a second: a scan of a prefix on a link keeps
+// nobody from resolving a next hop.
+void neigh_park(uint16_t port, const struct ip6 *target, bool is_gateway, struct rte_mbuf *pkt);
 
 // What the mirror tells of a neighbour.
 enum neigh_event {

@@ -19,6 +19,7 @@ enum pkt_kind {
 	PKT_FRAME, // an Ethernet frame to, or from, the twin of meta.port
 	PKT_PUNT, // an IPv6 packet for control
 	PKT_GLEAN, // an IPv6 packet that waits for priv.target on meta.port
+	PKT_UNRESOLVED, // from main: what waited for a neighbour that does not answer
 	PKT_ERROR, // an ICMPv6 error to an address of ours about a tunnel packet
 };
 
@@ -26,6 +27,7 @@ enum pkt_flags {
 	PKT_LOCAL_ORIGIN = 0x01, // ours: its hop limit is not decremented
 	PKT_TUNNELLED = 0x02, // decapsulated by us: the outer header is still in front of the data
 	PKT_REASSEMBLED = 0x04,
+	PKT_STRANGER = 0x10, // GLEAN: waits for its own destination, not for a gateway
 	PKT_FROM_HOST = 0x08, // our kernel's, to a home address: it is told of errors too
 };
 

@@ -36,8 +36,10 @@ uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 
 static uint32_t pool_count(const struct config_dataplane *config)
 {
-	uint32_t n_queues = (uint32_t)config->n_ports * config->n_workers;
+	uint32_t n_queues = 0;
 
+	for (unsigned int i = 0; i < config->n_ports; i++)
+		n_queues += RTE_MAX(config->ports[i].queues, config->n_workers);
 	return POOL_WAITING + n_queues * (PORT_RX_DESC + PORT_TX_DESC) +
 	       (config->n_workers + 1u) * 2 * POOL_CACHE;
 }
@@ -125,17 +127,22 @@ void port_poll_carrier(struct port *port)
 static int start_device(struct port *port, const struct config_port *config, uint16_t n_workers,
 	struct rte_mempool *pool)
 {
+	uint16_t n_rx_desc = PORT_RX_DESC, n_tx_desc = PORT_TX_DESC;
 	const char *step = "configure";
 	int error = port_device_configure(port, config, n_workers);
 
+	if (error == 0) {
+		step = "descriptors";
+		error = rte_eth_dev_adjust_nb_rx_tx_desc(port->dpdk_id, &n_rx_desc, &n_tx_desc);
+	}
 	for (uint16_t q = 0; error == 0 && q < port->n_rx_queues; q++) {
 		step = "rx_queue";
 		error = rte_eth_rx_queue_setup(
-			port->dpdk_id, q, PORT_RX_DESC, SOCKET_ID_ANY, NULL, pool);
+			port->dpdk_id, q, n_rx_desc, SOCKET_ID_ANY, NULL, pool);
 	}
 	for (uint16_t q = 0; error == 0 && q < port->n_tx_queues; q++) {
 		step = "tx_queue";
-		error = rte_eth_tx_queue_setup(port->dpdk_id, q, PORT_TX_DESC, SOCKET_ID_ANY, NULL);
+		error = rte_eth_tx_queue_setup(port->dpdk_id, q, n_tx_desc, SOCKET_ID_ANY, NULL);
 	}
 	if (error == 0) {
 		step = "start";

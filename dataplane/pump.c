@@ -4,8 +4,12 @@
 #include "dataplane/pump.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "dataplane/base/log.h"
+#include "dataplane/host.h"
 #include "dataplane/neigh.h"
 #include "dataplane/pkt.h"
 #include "dataplane/port.h"
@@ -52,6 +56,15 @@ static void parked_again(struct rte_mbuf **pkts, unsigned int n)
 	inject(&workers[0], pkts, n);
 }
 
+// Their senders are told, RFC 4861 section 7.2.2: by a worker, within its budget for errors.
+static void parked_unresolved(struct rte_mbuf **pkts, unsigned int n)
+{
+	pump_stats.unparked += n;
+	for (unsigned int i = 0; i < n; i++)
+		pkt_meta(pkts[i])->kind = PKT_UNRESOLVED;
+	inject(&workers[0], pkts, n);
+}
+
 static void parked_drop(struct rte_mbuf **pkts, unsigned int n)
 {
 	pump_stats.drops[PUMP_DROP_park] += n;
@@ -60,7 +73,11 @@ static void parked_drop(struct rte_mbuf **pkts, unsigned int n)
 
 int pump_init(struct rte_mempool *pool, int host_fd)
 {
-	static const struct neigh_ops ops = { .again = parked_again, .drop = parked_drop };
+	static const struct neigh_ops ops = {
+		.again = parked_again,
+		.unresolved = parked_unresolved,
+		.drop = parked_drop,
+	};
 
 	pump_pool = pool;
 	pump_host_fd = host_fd;
@@ -72,28 +89,44 @@ void pump_free(void)
 	neigh_free();
 }
 
+// Somebody deleted an interface of ours. Nothing here could put it back with its addresses and routes,
+// a new process can.
+static void __attribute__((noreturn)) interface_lost(const char *name)
+{
+	log_err("interface_lost name=%s error=\"%s\"", name, strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
+static void to_twin(const struct port *port, struct rte_mbuf *m)
+{
+	int error = twin_write(port, m);
+
+	if (error == 0)
+		pump_stats.to_host++;
+	else
+		pump_count_drop(error == -EMSGSIZE ? PUMP_DROP_twin_too_long : PUMP_DROP_twin_full);
+}
+
 static void take_one(struct rte_mbuf *m)
 {
 	const struct pkt_meta *meta = pkt_meta(m);
 
 	switch ((enum pkt_kind)meta->kind) {
 	case PKT_FRAME:
-		if (twin_write(&ports[meta->port], m) == 0)
-			pump_stats.to_host++;
-		else
-			pump_count_drop(PUMP_DROP_twin_full);
+		to_twin(&ports[meta->port], m);
 		break;
 	case PKT_PUNT:
 		punt_put(m);
 		break;
 	case PKT_GLEAN:
 		pump_stats.parked++;
-		neigh_park(meta->port, &pkt_priv(m)->target, m);
+		neigh_park(meta->port, &pkt_priv(m)->target, (meta->flags & PKT_STRANGER) == 0, m);
 		break;
 	case PKT_ERROR:
 		tunnel_error_take(m);
 		break;
 	case PKT_IP:
+	case PKT_UNRESOLVED:
 		rte_pktmbuf_free(m);
 		break;
 	}
@@ -127,6 +160,24 @@ static bool tag(const struct port *port, struct rte_mbuf *m)
 	return true;
 }
 
+// Why the twin gave no frame is in errno.
+static void count_unread(const struct port *port)
+{
+	switch (errno) {
+	case EAGAIN:
+	case EINTR:
+		break;
+	case ENOMEM:
+		pump_count_drop(PUMP_DROP_no_buffer);
+		break;
+	case EMSGSIZE:
+		pump_count_drop(PUMP_DROP_twin_too_long);
+		break;
+	default:
+		interface_lost(port->name);
+	}
+}
+
 // Frames of the kernel leave their port as they are, but for the tag; one worker per port keeps their
 // order.
 static unsigned int from_twin(const struct port *port)
@@ -137,9 +188,11 @@ static unsigned int from_twin(const struct port *port)
 	while (n < TURN_MAX) {
 		struct rte_mbuf *m = twin_read(port, pump_pool);
 
-		if (m == NULL && errno == EAGAIN)
+		if (m == NULL) {
+			count_unread(port);
 			break;
-		if (m == NULL || (port->vlan != 0 && !tag(port, m))) {
+		}
+		if (port->vlan != 0 && !tag(port, m)) {
 			rte_pktmbuf_free(m);
 			pump_count_drop(PUMP_DROP_no_buffer);
 			break;
@@ -159,6 +212,8 @@ static bool host_read(struct rte_mbuf *m)
 {
 	ssize_t n = read(pump_host_fd, rte_pktmbuf_mtod(m, void *), rte_pktmbuf_tailroom(m));
 
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		interface_lost(HOST_TUN_NAME);
 	if (n <= 0)
 		return false;
 	m->data_len = (uint16_t)n;

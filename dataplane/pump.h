@@ -11,15 +11,16 @@
 #include <rte_mbuf.h>
 
 // name, what it means. Packets that the main lcore could not pass on.
-#define PUMP_DROPS(X)                                                                    \
-	X(punt_no_control, "signalling while no control process is connected")           \
-	X(punt_backlog, "signalling that waited for control until newer took its place") \
-	X(punt_superseded, "Binding Update that its sender's next one overtook")         \
-	X(punt_too_long, "signalling packet longer than a record")                       \
-	X(twin_full, "the kernel's queue of the twin is full")                           \
-	X(park, "neighbour not resolved in time, or too many packets wait for it")       \
-	X(inject_full, "queue to a worker full")                                         \
-	X(no_buffer, "no packet buffer for a packet of the kernel or of control")        \
+#define PUMP_DROPS(X)                                                                        \
+	X(punt_no_control, "signalling while no control process is connected")               \
+	X(punt_backlog, "signalling that waited for control until newer took its place")     \
+	X(punt_superseded, "Binding Update that its sender's next one overtook")             \
+	X(punt_too_long, "signalling packet longer than a record")                           \
+	X(twin_full, "the kernel's queue of the twin is full")                               \
+	X(twin_too_long, "frame to or from the kernel longer than a buffer or chain may be") \
+	X(park, "too many packets, or packets for too many neighbours, wait")                \
+	X(inject_full, "queue to a worker full")                                             \
+	X(no_buffer, "no packet buffer for a packet of the kernel or of control")            \
 	X(host_protocol, "the kernel sent something else than IPv6 to a home address")
 
 enum pump_drop {

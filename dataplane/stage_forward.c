@@ -36,6 +36,8 @@ void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh
 		lane_add(&w->tx, m, nh);
 		return;
 	}
+	if (nh->on_link)
+		pkt_meta(m)->flags |= PKT_STRANGER;
 	if (!nh->on_link)
 		pkt_priv(m)->target = nh->target;
 	else if (pkt_is_ip4(m))

@@ -23,6 +23,7 @@
 	X(link_local_source, "link-local source that would have to be forwarded")                 \
 	X(no_route, "no route to the destination")                                                \
 	X(route_drop, "route is a blackhole, unreachable or prohibit")                            \
+	X(neighbor_silent, "next hop does not answer; the sender was told")                       \
 	X(hop_limit, "hop limit exceeded")                                                        \
 	X(too_big, "larger than the next link and not to be fragmented; its sender was told")     \
 	X(unbound, "home address without a binding")                                              \

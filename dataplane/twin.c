@@ -221,7 +221,7 @@ struct rte_mbuf *twin_read(const struct port *port, struct rte_mempool *pool)
 	if (pkt == NULL) {
 		// Take the frame all the same, or the descriptor stays readable.
 		n = read(port->tap_fd, spill, sizeof(spill));
-		errno = n < 0 && errno == EAGAIN ? EAGAIN : ENOMEM;
+		errno = n < 0 ? errno : ENOMEM;
 		return NULL;
 	}
 	iov[0].iov_base = rte_pktmbuf_mtod(pkt, void *);

@@ -166,6 +166,15 @@ static unsigned int take_ports(struct worker *w)
 	return total;
 }
 
+// Its next hop does not answer. RFC 4861 section 7.2.2, RFC 1812 section 5.2.7.1.
+static void refuse_unresolved(struct worker *w, struct rte_mbuf *m)
+{
+	if (pkt_is_ip4(m))
+		stage_ip4_refuse(w, m, DROP_neighbor_silent, ICMP4_UNREACH, ICMP4_UNREACH_HOST, 0);
+	else
+		stage_refuse(w, m, DROP_neighbor_silent, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
+}
+
 static unsigned int take_main(struct worker *w)
 {
 	void *pkts[BURST];
@@ -177,6 +186,8 @@ static unsigned int take_main(struct worker *w)
 		w->stats.from_main++;
 		if (pkt_meta(m)->kind == PKT_FRAME)
 			worker_out(w, pkt_meta(m)->port, m);
+		else if (unlikely(pkt_meta(m)->kind == PKT_UNRESOLVED))
+			refuse_unresolved(w, m);
 		else
 			stage_enter(w, m);
 	}

@@ -97,6 +97,7 @@ enum icmp4_type {
 
 enum icmp4_unreach_code {
 	ICMP4_UNREACH_NET = 0,
+	ICMP4_UNREACH_HOST = 1,
 	ICMP4_UNREACH_FRAGMENTATION = 4, // needed and DF set
 	ICMP4_UNREACH_PROHIBITED = 13,
 };

@@ -390,7 +390,7 @@ def test_silent_neighbour(lab):
     lab.box.wait_for(lambda: any(
         s.ether.type == 0x806 and s.ether.payload.pdst == "198.51.100.99"
         for s in ether.since(lab.access, mark)), 3, "an ARP request")
-    lab.box.wait_for(lambda: lab.box.drops().get("park", 0) > 0, 6, "the packet to be given up")
+    lab.box.wait_for(lambda: lab.box.drops().get("neighbor_silent", 0) > 0, 6, "the packet to be given up")
 
 
 def test_host_route_and_longest_match(lab):
