@@ -13,6 +13,7 @@
 #include "dataplane/host.h"
 #include "dataplane/mirror.h"
 #include "dataplane/twin.h"
+#include "dataplane/watchdog.h"
 
 enum { OUTER_HOP_LIMIT = 64 };
 
@@ -32,7 +33,7 @@ static bool home_prefix_is_fresh[API_MAX_HOME_PREFIXES];
 		void *old_ = (void *)(uintptr_t) * (slot); \
 		rcu_publish((slot), (new));                \
 		if (old_ != NULL) {                        \
-			rcu_wait();                        \
+			watchdog_rcu_wait();               \
 			free(old_);                        \
 		}                                          \
 	} while (0)

@@ -12,12 +12,14 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/rcu.h"
 #include "dataplane/worker.h"
 
 enum {
 	LOOK_MS = 100,
 	CPU_LIMIT_MS = 350, // in one turn; with the time between looks a stop is seen within 500 ms
 	WAIT_LIMIT_MS = 2000, // without a turn, asleep in the kernel or without a CPU
+	RCU_LOOK_US = 50,
 	DUMP_MS = 100, // for the stuck worker to write its stack
 	FRAMES_MAX = 48,
 	NS_PER_MS = 1000000,
@@ -109,4 +111,14 @@ unsigned int watchdog_poll(void)
 		sd_notify(0, "WATCHDOG=1");
 	}
 	return LOOK_MS;
+}
+
+void watchdog_rcu_wait(void)
+{
+	uint64_t token = rcu_start();
+
+	while (!rcu_done(token)) {
+		watchdog_poll();
+		usleep(RCU_LOOK_US);
+	}
 }

@@ -16,3 +16,7 @@ void watchdog_init(void);
 // Looks at the workers when it is time to, and gives systemd its sign of life. Does not return when
 // a worker is stuck. Returns: milliseconds until the next look is due.
 unsigned int watchdog_poll(void);
+
+// Waits for a grace period and goes on watching meanwhile: a stuck worker never ends one.
+// Thread: main lcore.
+void watchdog_rcu_wait(void);
