@@ -12,17 +12,30 @@
 #include "controlplane/bcache.h"
 #include "controlplane/hindex.h"
 
-enum { DIRTY_BITS = 64, NEXT_BUDGET = 65536 };
+enum { MARK_BITS = 64, NEXT_BUDGET = 65536 };
+
+// What a record may be marked with.
+enum mark {
+	MARK_DEL, // the dataplane is to be told that it is gone
+	MARK_SET, // the dataplane is to be told of it
+	MARK_REFUSED, // the dataplane has no place for it
+	N_MARKS,
+};
+
+struct marks {
+	uint64_t *bits; // one a record
+	uint32_t at; // the word where a search goes on
+	uint32_t n;
+};
 
 struct bcache {
 	struct bce *slab; // n_slots records, mapped
-	uint64_t *dirty; // a bit a record
+	struct marks marks[N_MARKS];
 	struct hindex by_home;
 	struct hindex by_mn_id; // the newest of each MN-ID, the others follow by mn_next
 	uint32_t n_slots;
 	uint32_t top; // records from here on were never used
 	uint32_t free_head; // freed ones below top, linked by mn_next and mn_prev
-	uint32_t dirty_word; // where bcache_take_dirty goes on
 	uint32_t generation;
 	struct bcache_counts n;
 	uint8_t secret[XXH3_SECRET_SIZE_MIN]; // home addresses are chosen by others
@@ -60,9 +73,39 @@ static uint64_t mn_id_hash_of(const void *ctx, uint32_t handle)
 	return hash_mn_id(bc, bc->slab[handle].mn_id, bc->slab[handle].mn_id_len);
 }
 
-static size_t dirty_words(const struct bcache *bc)
+static size_t mark_words(const struct bcache *bc)
 {
-	return ((size_t)bc->n_slots + DIRTY_BITS - 1) / DIRTY_BITS;
+	return ((size_t)bc->n_slots + MARK_BITS - 1) / MARK_BITS;
+}
+
+static bool is_marked(const struct bcache *bc, enum mark kind, uint32_t handle)
+{
+	return handle < bc->n_slots &&
+	       (bc->marks[kind].bits[handle / MARK_BITS] >> handle % MARK_BITS & 1) != 0;
+}
+
+static void mark(struct bcache *bc, enum mark kind, uint32_t handle)
+{
+	if (is_marked(bc, kind, handle))
+		return;
+	bc->marks[kind].bits[handle / MARK_BITS] |= 1ULL << handle % MARK_BITS;
+	bc->marks[kind].n++;
+}
+
+static void unmark(struct bcache *bc, enum mark kind, uint32_t handle)
+{
+	if (!is_marked(bc, kind, handle))
+		return;
+	bc->marks[kind].bits[handle / MARK_BITS] &= ~(1ULL << handle % MARK_BITS);
+	bc->marks[kind].n--;
+}
+
+static bool has_marks(const struct bcache *bc)
+{
+	for (unsigned int i = 0; i < N_MARKS; i++)
+		if (bc->marks[i].bits == NULL)
+			return false;
+	return true;
 }
 
 struct bcache *bcache_new(uint32_t max_bindings)
@@ -79,14 +122,15 @@ struct bcache *bcache_new(uint32_t max_bindings)
 	bc->n_slots = bcache_slots(max_bindings);
 	bc->n.max_bindings = max_bindings;
 	bc->free_head = BCACHE_NONE;
-	bc->dirty = calloc(dirty_words(bc), sizeof(*bc->dirty));
+	for (unsigned int i = 0; i < N_MARKS; i++)
+		bc->marks[i].bits = calloc(mark_words(bc), sizeof(*bc->marks[i].bits));
 	bc->slab = mmap(NULL, (size_t)bc->n_slots * sizeof(*bc->slab), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (bc->slab == MAP_FAILED)
 		bc->slab = NULL;
 	else
 		madvise(bc->slab, (size_t)bc->n_slots * sizeof(*bc->slab), MADV_HUGEPAGE);
-	if (bc->slab == NULL || bc->dirty == NULL || hindex_init(&bc->by_home, bc->n_slots) != 0 ||
+	if (bc->slab == NULL || !has_marks(bc) || hindex_init(&bc->by_home, bc->n_slots) != 0 ||
 		hindex_init(&bc->by_mn_id, bc->n_slots) != 0 ||
 		getrandom(bc->secret, sizeof(bc->secret), 0) != (ssize_t)sizeof(bc->secret) ||
 		getrandom(&bc->generation, sizeof(bc->generation), 0) !=
@@ -106,7 +150,8 @@ void bcache_free(struct bcache *bc)
 	hindex_fini(&bc->by_home);
 	if (bc->slab != NULL)
 		munmap(bc->slab, (size_t)bc->n_slots * sizeof(*bc->slab));
-	free(bc->dirty);
+	for (unsigned int i = 0; i < N_MARKS; i++)
+		free(bc->marks[i].bits);
 	free(bc);
 }
 
@@ -275,6 +320,7 @@ int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value)
 	struct bcache_key key = key_of(value);
 	uint32_t next = e->mn_next, prev = e->mn_prev;
 	bool is_new = e->state == BCE_RESERVED;
+	bool was_dirty = bcache_is_dirty(bc, handle);
 	bool is_renamed;
 
 	assert(handle < bc->n_slots && e->state != BCE_FREE);
@@ -300,6 +346,12 @@ int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value)
 	e->mn_prev = prev;
 	if (is_renamed)
 		link_mn_id(bc, handle);
+	if (was_dirty) { // the new state says of what the dataplane is to be told
+		bcache_clear_dirty(bc, handle);
+		mark(bc, value->state == BCE_LIVE ? MARK_SET : MARK_DEL, handle);
+	}
+	if (value->state != BCE_LIVE)
+		unmark(bc, MARK_REFUSED, handle);
 	return 0;
 }
 
@@ -319,6 +371,7 @@ int bcache_remove(struct bcache *bc, uint32_t handle)
 	probe_home(bc, &key, hash, &pos);
 	hindex_remove(&bc->by_home, pos, home_hash_of, bc);
 	unlink_mn_id(bc, handle);
+	unmark(bc, MARK_REFUSED, handle);
 	count_state(bc, bc->slab[handle].state, -1);
 	push_free(bc, handle);
 	return 0;
@@ -429,24 +482,19 @@ void bcache_mark_dirty(struct bcache *bc, uint32_t handle)
 {
 	const struct bce *bce = bcache_at(bc, handle);
 
-	if (bce == NULL || bce->state == BCE_UNSERVED || bcache_is_dirty(bc, handle))
-		return;
-	bc->dirty[handle / DIRTY_BITS] |= 1ULL << handle % DIRTY_BITS;
-	bc->n.n_dirty++;
+	if (bce != NULL && bce->state != BCE_UNSERVED)
+		mark(bc, bce->state == BCE_LIVE ? MARK_SET : MARK_DEL, handle);
 }
 
 void bcache_clear_dirty(struct bcache *bc, uint32_t handle)
 {
-	if (!bcache_is_dirty(bc, handle))
-		return;
-	bc->dirty[handle / DIRTY_BITS] &= ~(1ULL << handle % DIRTY_BITS);
-	bc->n.n_dirty--;
+	unmark(bc, MARK_DEL, handle);
+	unmark(bc, MARK_SET, handle);
 }
 
 bool bcache_is_dirty(const struct bcache *bc, uint32_t handle)
 {
-	return handle < bc->n_slots &&
-	       (bc->dirty[handle / DIRTY_BITS] >> handle % DIRTY_BITS & 1) != 0;
+	return is_marked(bc, MARK_DEL, handle) || is_marked(bc, MARK_SET, handle);
 }
 
 void bcache_mark_all_dirty(struct bcache *bc)
@@ -455,24 +503,55 @@ void bcache_mark_all_dirty(struct bcache *bc)
 		bcache_mark_dirty(bc, handle);
 }
 
-size_t bcache_take_dirty(struct bcache *bc, uint32_t *out, size_t max)
+static size_t take_marked(struct bcache *bc, enum mark kind, uint32_t *out, size_t max)
 {
+	struct marks *m = &bc->marks[kind];
 	size_t n = 0;
 
-	while (n < max && bc->n.n_dirty > 0) {
-		uint64_t bits = bc->dirty[bc->dirty_word];
+	while (n < max && m->n > 0) {
+		uint64_t bits = m->bits[m->at];
 
 		if (bits == 0) {
-			bc->dirty_word = (bc->dirty_word + 1) % (uint32_t)dirty_words(bc);
+			m->at = (m->at + 1) % (uint32_t)mark_words(bc);
 			continue;
 		}
-		out[n] = bc->dirty_word * DIRTY_BITS + (uint32_t)__builtin_ctzll(bits);
-		bcache_clear_dirty(bc, out[n++]);
+		out[n] = m->at * MARK_BITS + (uint32_t)__builtin_ctzll(bits);
+		unmark(bc, kind, out[n++]);
 	}
 	return n;
 }
 
+size_t bcache_take_dirty(struct bcache *bc, uint32_t *out, size_t max)
+{
+	size_t n = take_marked(bc, MARK_DEL, out, max);
+
+	return n + take_marked(bc, MARK_SET, out + n, max - n);
+}
+
+void bcache_mark_refused(struct bcache *bc, uint32_t handle)
+{
+	const struct bce *bce = bcache_at(bc, handle);
+
+	if (bce != NULL && bce->state == BCE_LIVE)
+		mark(bc, MARK_REFUSED, handle);
+}
+
+void bcache_clear_refused(struct bcache *bc, uint32_t handle)
+{
+	unmark(bc, MARK_REFUSED, handle);
+}
+
+bool bcache_is_refused(const struct bcache *bc, uint32_t handle)
+{
+	return is_marked(bc, MARK_REFUSED, handle);
+}
+
 struct bcache_counts bcache_counts(const struct bcache *bc)
 {
-	return bc->n;
+	struct bcache_counts counts = bc->n;
+
+	counts.n_dirty_hold = bc->marks[MARK_DEL].n;
+	counts.n_dirty = bc->marks[MARK_DEL].n + bc->marks[MARK_SET].n;
+	counts.n_refused = bc->marks[MARK_REFUSED].n;
+	return counts;
 }

@@ -72,6 +72,8 @@ struct bcache_counts {
 	uint32_t n_reserved;
 	uint32_t n_unserved;
 	uint32_t n_dirty;
+	uint32_t n_dirty_hold; // of those, the ones in hold: the dataplane may still have them
+	uint32_t n_refused;
 };
 
 // Records there are room for: beyond max_bindings some for what is in hold. Handles are below it.
@@ -141,8 +143,15 @@ bool bcache_is_dirty(const struct bcache *bc, uint32_t handle);
 // Marks every live and held record: a dataplane is to be filled.
 void bcache_mark_all_dirty(struct bcache *bc);
 
-// Takes up to max marked handles, round and round in handle order, and clears their marks.
+// Takes up to max marked handles and clears their marks: first what is in hold, so that the dataplane
+// has room for the rest; else round and round in handle order.
 // Returns: how many, 0 = no mark is left.
 size_t bcache_take_dirty(struct bcache *bc, uint32_t *out, size_t max);
+
+// Marks that the dataplane refused this live record, and that it has taken it after all. The end of
+// the binding clears the mark, too.
+void bcache_mark_refused(struct bcache *bc, uint32_t handle);
+void bcache_clear_refused(struct bcache *bc, uint32_t handle);
+bool bcache_is_refused(const struct bcache *bc, uint32_t handle);
 
 struct bcache_counts bcache_counts(const struct bcache *bc);

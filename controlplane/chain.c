@@ -52,7 +52,7 @@ struct item {
 struct chain {
 	struct control *control; // borrowed
 	unsigned int n;
-	unsigned int n_revived; // held records of this batch that will live again
+	unsigned int n_revived; // held records of this batch that will need an entry again
 	struct store_time now;
 	uint16_t earlier[EARLIER_SLOTS]; // newest changing item by key: open addressing
 	struct item items[LINK_PUNT_BATCH];
@@ -253,15 +253,35 @@ static bool would_loop(void *arg, const struct ip6 *home, const struct ip6 *coa)
 	return true;
 }
 
-static bool has_room(const struct chain *chain, const struct bce *old)
+// True when the dataplane has an entry of this record, will have when the batch is through, or must be
+// reckoned to have it still. old: of current().
+static bool has_entry(const struct control *control, uint32_t handle, const struct bce *old)
+{
+	const struct bce *bce = bcache_at(control->bcache, handle);
+
+	return (old != NULL && old->state == BCE_LIVE) ||
+	       (bce != NULL &&
+		       (bce->state == BCE_LIVE || bcache_is_dirty(control->bcache, handle)));
+}
+
+// Whether the dataplane takes the binding of this record (BCACHE_NONE: of a new one). Its table holds
+// what lives, what has ended and it was not told of yet, and what it keeps of another store. What it
+// refused is not promised again; and when that was for want of room, nothing new is promised before
+// the dataplane has taken one of them.
+static bool has_room(const struct chain *chain, uint32_t handle, const struct bce *old)
 {
 	const struct control *control = chain->control;
 	struct bcache_counts counts = bcache_counts(control->bcache);
-	uint32_t n_slots = bcache_slots(counts.max_bindings);
+	uint64_t n_entries = (uint64_t)counts.n_live + counts.n_reserved + counts.n_dirty_hold +
+			     chain->n_revived + control->sync.n_kept;
 
-	if (counts.n_live + counts.n_reserved + chain->n_revived >= control_max_bindings(control))
+	if (has_entry(control, handle, old))
+		return !bcache_is_refused(control->bcache, handle);
+	if ((control->sync.is_full && counts.n_refused > 0) ||
+		n_entries >= control_max_bindings(control))
 		return false;
-	return old != NULL || counts.n_live + counts.n_reserved + counts.n_hold < n_slots;
+	return handle != BCACHE_NONE || counts.n_live + counts.n_reserved + counts.n_hold <
+						bcache_slots(counts.max_bindings);
 }
 
 static struct decide_network network_of(const struct config_network *network)
@@ -301,7 +321,7 @@ static void make_next(struct chain *chain, struct item *item, const struct bce *
 	*next = old != NULL ? *old : (struct bce){ 0 };
 	if (v->kind == DECIDE_REGISTER) {
 		*next = (struct bce){ .registered_at_s = chain->now.wall_ns / CLOCK_NS_PER_S };
-		chain->n_revived += old != NULL;
+		chain->n_revived += old != NULL && !has_entry(control, item->handle, old);
 	}
 	next->home = v->home;
 	next->domain = item->who.domain;
@@ -344,6 +364,7 @@ static void decide_item(struct chain *chain, struct item *item)
 	struct hook_ctx ctx = { .chain = chain, .domain = item->who.domain };
 	const struct bce *old = current(chain, &item->key, item->handle, &item->is_on_batch);
 	uint16_t *earlier = earlier_slot(chain, &item->key);
+	uint32_t handle = *earlier != EARLIER_NONE ? chain->items[*earlier].handle : item->handle;
 	const struct decide_policy *policy = policy_of(item, old);
 	struct binding_view view = { 0 };
 	struct decide_network network = { 0 };
@@ -351,7 +372,7 @@ static void decide_item(struct chain *chain, struct item *item)
 		.bu = &item->mh,
 		.policy = policy,
 		.is_agent = item->who.agent != NETWORKS_NO_AGENT,
-		.has_room = has_room(chain, old),
+		.has_room = has_room(chain, handle, old),
 		.auth = item->who.auth,
 		.now_ns = chain->now.boot_ns,
 		.now_ntp = mesgid_from_wall_ns(chain->now.wall_ns),
@@ -371,8 +392,7 @@ static void decide_item(struct chain *chain, struct item *item)
 	item->has_change = item->verdict.kind >= DECIDE_REGISTER;
 	if (!item->has_change)
 		return;
-	if (*earlier != EARLIER_NONE)
-		item->handle = chain->items[*earlier].handle;
+	item->handle = handle;
 	if (item->handle == BCACHE_NONE) {
 		item->handle = bcache_reserve(control->bcache);
 		item->is_new_handle = item->handle != BCACHE_NONE;

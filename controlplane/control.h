@@ -57,6 +57,8 @@ struct control {
 		bool is_forced; // the SYNC_END of it
 		bool is_end_due; // SYNC_END is still to be sent
 		uint32_t n_live, n_stale; // of the last SYNC_DONE
+		uint32_t n_kept; // entries of the dataplane, beside ours, that take room there
+		bool is_full; // a binding was refused for want of room, and none taken since
 		uint64_t n_runs;
 		uint64_t n_errors; // bindings that the dataplane refused since the last SYNC_BEGIN
 		uint64_t refused_ns; // CLOCK_MONOTONIC of the last of them

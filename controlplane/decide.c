@@ -209,7 +209,7 @@ static bool test_registration(const struct decide_input *in, struct decide_verdi
 
 	if (units == 0) // a policy below one unit allows no binding
 		return refuse(v, MH_STATUS_PROHIBITED);
-	if (!is_live && !in->has_room)
+	if (!in->has_room)
 		return refuse(v, MH_STATUS_RESOURCES);
 	v->ba.status = (uint8_t)accepted_status(in->network, units);
 	v->ba.lifetime_4s = (uint16_t)units;

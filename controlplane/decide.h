@@ -55,7 +55,7 @@ struct decide_input {
 	const struct decide_policy
 		*policy; // NULL = unknown mobile node (allowed where auth_result is)
 	bool is_agent; // the packet's destination is a home agent address of ours
-	bool has_room; // one more binding fits
+	bool has_room; // the dataplane takes this binding
 	enum auth_result auth;
 	uint64_t now_ns; // CLOCK_BOOTTIME
 	uint64_t now_ntp; // mesgid_from_wall_ns

@@ -47,10 +47,12 @@ static void record(void *arg, const struct api_rec *rec)
 		return;
 	case API_COUNTERS:
 		counters = (const struct api_counters *)(const void *)rec;
-		if (counters->final)
+		if (counters->final) {
 			bcache_add_counters(control->bcache, counters->handle, counters);
-		else
-			mgmt_counters(control->mgmt, counters);
+			return;
+		}
+		publish_counters(control, counters);
+		mgmt_counters(control->mgmt, counters);
 		return;
 	default:
 		return;

@@ -4,6 +4,7 @@
 #include "controlplane/publish.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
@@ -48,6 +49,19 @@ bool publish_binding(
 
 	return is_bound ? put_set(control, handle, bce, flags)
 			: put_del(control, handle, bce, flags);
+}
+
+// Asks for the counters of a binding that was refused before: that there are any tells that it was
+// taken this time.
+static void put_question(struct control *control, uint32_t handle, const struct bce *bce)
+{
+	struct api_counters_get *get = link_put(control->link, API_COUNTERS_GET, 0, sizeof(*get));
+
+	if (get == NULL)
+		return;
+	get->handle = handle;
+	get->home_prefix = bce->home_prefix;
+	get->home = bce->home;
 }
 
 static void put_networks(struct control *control)
@@ -141,6 +155,8 @@ unsigned int publish_bulk(void *arg, unsigned int n)
 			if (!publish_binding(control, handles[i], bce, API_REC_BULK))
 				return n_put; // link lost: the next one begins with everything
 			n_put++;
+			if (bcache_is_refused(control->bcache, handles[i]))
+				put_question(control, handles[i], bce);
 		}
 	}
 	if (n_put < n && control->sync.is_end_due && !control->review.is_due)
@@ -159,6 +175,18 @@ void publish_hello(void *arg, struct api_hello *out)
 	out->n_bindings = bcache_counts(control->bcache).n_live;
 }
 
+// Entries of a dataplane, just connected, that the binding cache may know nothing of. Those of our own
+// store are ours; of another one's we will know when everything has been sent.
+static uint32_t foreign_entries(const struct control *control, const struct api_hello *peer)
+{
+	struct bcache_counts counts = bcache_counts(control->bcache);
+	uint32_t n_ours = counts.n_live + counts.n_hold;
+
+	if (peer->store_id != store_id(control->store))
+		return peer->n_bindings;
+	return peer->n_bindings > n_ours ? peer->n_bindings - n_ours : 0;
+}
+
 void publish_up(void *arg, const struct api_hello *peer)
 {
 	struct control *control = arg;
@@ -173,6 +201,7 @@ void publish_up(void *arg, const struct api_hello *peer)
 		log_warn("store_changed dataplane=%016llx ours=%016llx",
 			(unsigned long long)peer->store_id,
 			(unsigned long long)store_id(control->store));
+	control->sync.n_kept = foreign_entries(control, peer);
 	publish_resync(control, false);
 }
 
@@ -181,24 +210,30 @@ void publish_down(void *arg)
 	struct control *control = arg;
 
 	control->sync.state = CONTROL_SYNC_NONE;
+	control->sync.n_kept = 0;
 	control->sync.is_end_due = false;
 }
 
 void publish_sync_done(struct control *control, const struct api_sync_done *done)
 {
+	enum control_sync before = control->sync.state;
+
 	if (done->sync_id != control->sync.id) // of a resync that a newer one replaced
 		return;
 	control->sync.n_live = done->n_live;
 	control->sync.n_stale = done->n_stale;
 	if (done->error == 0) {
 		control->sync.state = CONTROL_SYNC_DONE;
+		control->sync.n_kept = 0;
 		log_info("sync_done live=%u swept=%u", done->n_live, done->n_stale);
-	} else {
-		control->sync.state = CONTROL_SYNC_REFUSED;
+		return;
+	}
+	control->sync.state = CONTROL_SYNC_REFUSED;
+	control->sync.n_kept = done->n_stale;
+	if (before != CONTROL_SYNC_REFUSED) // else: fewer of them are left
 		log_err("sync_refused live=%u stale=%u remedy=\"look at the store, or unwiredctl "
 			"resync --force\"",
 			done->n_live, done->n_stale);
-	}
 }
 
 void publish_binding_err(struct control *control, const struct api_binding_err *err)
@@ -214,7 +249,20 @@ void publish_binding_err(struct control *control, const struct api_binding_err *
 	control->sync.refused_ns = clock_mono_ns();
 	log_write_limited(&limit, LOG_LEVEL_ERR, "dataplane_refused hoa=%s error=%d",
 		ip6_str(&bce->home, home), err->error);
+	control->sync.is_full |= err->error == -ENOSPC;
+	bcache_mark_refused(control->bcache, err->handle);
 	bcache_mark_dirty(control->bcache, err->handle); // the next second tries again
+}
+
+void publish_counters(struct control *control, const struct api_counters *counters)
+{
+	const struct bce *bce = bcache_at(control->bcache, counters->handle);
+
+	if (bce == NULL || counters->generation != bce->generation ||
+		!bcache_is_refused(control->bcache, counters->handle))
+		return;
+	bcache_clear_refused(control->bcache, counters->handle);
+	control->sync.is_full = false;
 }
 
 const char *publish_sync_name(enum control_sync state)

@@ -27,5 +27,8 @@ void publish_down(void *control);
 void publish_sync_done(struct control *control, const struct api_sync_done *done);
 void publish_binding_err(struct control *control, const struct api_binding_err *err);
 
+// A reading of the counters of a living entry: what was refused has been taken. For any reading.
+void publish_counters(struct control *control, const struct api_counters *counters);
+
 // "away", "filling", "synced" or "sweep-refused".
 const char *publish_sync_name(enum control_sync state);

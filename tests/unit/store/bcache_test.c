@@ -134,6 +134,52 @@ static void test_dirty(void)
 	bcache_free(bc);
 }
 
+// What has ended is told first, and counted by itself for as long as it is not.
+static void test_dirty_hold(void)
+{
+	struct bcache *bc = bcache_new(200);
+	uint32_t out[8], ended = 0;
+	struct bce hold;
+
+	for (uint32_t i = 0; i < 150; i++)
+		ended = add(bc, i, 0, BCE_LIVE);
+	bcache_mark_all_dirty(bc);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty_hold, 0);
+	hold = *bcache_at(bc, ended);
+	hold.state = BCE_HOLD;
+	CU_ASSERT_EQUAL(bcache_set(bc, ended, &hold), 0);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty_hold, 1);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty, 150);
+	CU_ASSERT_EQUAL(bcache_take_dirty(bc, out, 8), 8);
+	CU_ASSERT_EQUAL(out[0], ended);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty_hold, 0);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_dirty, 142);
+	bcache_free(bc);
+}
+
+static void test_refused(void)
+{
+	struct bcache *bc = bcache_new(4);
+	uint32_t a = add(bc, 1, 0, BCE_LIVE), b = add(bc, 2, 0, BCE_LIVE);
+	uint32_t c = add(bc, 3, 0, BCE_HOLD);
+	struct bce hold = *bcache_at(bc, a);
+
+	bcache_mark_refused(bc, a);
+	bcache_mark_refused(bc, b);
+	bcache_mark_refused(bc, c); // has ended
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_refused, 2);
+	hold.state = BCE_HOLD;
+	CU_ASSERT_EQUAL(bcache_set(bc, a, &hold), 0);
+	CU_ASSERT_FALSE(bcache_is_refused(bc, a));
+	CU_ASSERT_TRUE(bcache_is_refused(bc, b));
+	bcache_clear_refused(bc, b);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_refused, 0);
+	bcache_mark_refused(bc, b);
+	CU_ASSERT_EQUAL(bcache_remove(bc, b), 0);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_refused, 0);
+	bcache_free(bc);
+}
+
 static void test_generation_counters(void)
 {
 	struct bcache *bc = bcache_new(2);
@@ -256,6 +302,8 @@ int main(void)
 		{ "room for holds is bounded", test_hold_limit },
 		{ "given handles", test_reserve_at },
 		{ "dirty marks", test_dirty },
+		{ "what has ended is told first", test_dirty_hold },
+		{ "refused marks", test_refused },
 		{ "generations and counters", test_generation_counters },
 		{ "random operations against a model", test_random },
 		CU_TEST_INFO_NULL,
