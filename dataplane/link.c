@@ -34,6 +34,7 @@ enum {
 	MIRROR_FLUSH_MS = 500,
 	FORCE_MS = 2000, // for the kernel to tell of new addresses
 	NS_PER_MS = 1000000,
+	TELL_STALE_MS = 100, // control hears of fewer stale entries at most this often
 };
 
 struct link_status link_status;
@@ -52,7 +53,10 @@ static struct {
 	uint64_t sync_id;
 	bool is_sweeping;
 	uint64_t force_until_ns; // swept; the agent addresses may take until then, 0 = done
-	uint32_t n_stale;
+	uint32_t n_stale; // of the last SYNC_DONE
+	uint32_t n_before; // entries at SYNC_BEGIN
+	uint64_t guarded_since_ns; // the sweep guard holds stale entries; 0 = it does not
+	uint64_t told_stale_ns; // when control was told of n_stale
 
 	uint32_t credit; // bulk records taken in and not yet reported
 
@@ -105,7 +109,7 @@ static void disconnect(const char *reason)
 	link_state.credit = 0;
 	punt_reset();
 	link_state.orphan_since_ns = clock_mono_ns();
-	link_status.is_connected = false;
+	link_status.is_connected = link_status.is_guarded = false;
 }
 
 static void out_flush(void)
@@ -246,33 +250,64 @@ static int on_sync_begin(const struct api_rec *rec)
 	link_state.config.orphan_hold_s = begin->orphan_hold_s;
 	link_state.is_sweeping = false;
 	link_state.force_until_ns = 0;
+	link_status.is_guarded = false;
+	link_state.n_before = bindtab_count(link_state.bindings);
 	bindtab_mark_begin(link_state.bindings);
 	anchor_mark_begin();
 	return 0;
 }
 
+// True when stale entries point to a wrong store rather than to ended bindings: too many of those that
+// were there, or any of another store's.
+static bool is_suspicious(uint64_t stale)
+{
+	bool is_foreign =
+		link_status.store_id != 0 && link_status.store_id != link_state.peer_store_id;
+
+	return is_foreign ? stale > 0
+			  : stale * 100 > (uint64_t)link_state.n_before * API_SWEEP_MAX_PERCENT;
+}
+
+static void sweep_begin(void)
+{
+	link_state.guarded_since_ns = 0;
+	link_status.is_guarded = false;
+	link_state.n_stale = bindtab_stale(link_state.bindings);
+	link_state.is_sweeping = true;
+	bindtab_sweep_begin(link_state.bindings);
+}
+
+// A control process that comes again and again with a wrong store does not prolong the hold of what is
+// stale already.
+static void guard_begin(uint32_t stale)
+{
+	if (link_state.guarded_since_ns == 0 || stale > link_state.n_stale)
+		link_state.guarded_since_ns = clock_mono_ns();
+	link_state.n_stale = stale;
+	link_state.told_stale_ns = clock_mono_ns();
+	link_status.is_guarded = true;
+	log_err("sweep_refused stale=%u before=%u limit_percent=%d store_id=%016lx "
+		"filled_by=%016lx "
+		"sweep_in_s=%u hint=\"unwiredctl resync --force\"",
+		stale, link_state.n_before, API_SWEEP_MAX_PERCENT, link_state.peer_store_id,
+		link_status.store_id, link_state.config.orphan_hold_s);
+	send_sync_done(-ECANCELED);
+}
+
 static int on_sync_end(const struct api_rec *rec)
 {
 	const struct api_sync_end *end = (const void *)rec;
-	uint64_t stale = bindtab_stale(link_state.bindings),
-		 live = bindtab_count(link_state.bindings);
+	uint32_t stale = bindtab_stale(link_state.bindings);
 
 	if (end->sync_id != link_state.sync_id)
 		return -EPROTO;
 	// Who hears that all is in place may send packets to the agents and home networks.
 	if (mirror_flush(0) != 0)
 		return -EAGAIN;
-	link_state.n_stale = (uint32_t)stale;
-	link_status.is_guarded = !end->force && stale * 100 > live * API_SWEEP_MAX_PERCENT;
-	if (link_status.is_guarded) {
-		log_err("sweep_refused stale=%lu live=%lu limit_percent=%d "
-			"hint=\"unwiredctl resync --force\"",
-			stale, live, API_SWEEP_MAX_PERCENT);
-		send_sync_done(-ECANCELED);
-		return 0;
-	}
-	link_state.is_sweeping = true;
-	bindtab_sweep_begin(link_state.bindings);
+	if (!end->force && is_suspicious(stale))
+		guard_begin(stale);
+	else
+		sweep_begin();
 	return 0;
 }
 
@@ -544,9 +579,31 @@ static void orphan_turn(void)
 	log_err("orphan_hold_over hold_s=%u bindings=%u", link_state.config.orphan_hold_s,
 		bindtab_count(link_state.bindings));
 	bindtab_mark_begin(link_state.bindings);
-	link_state.n_stale = bindtab_stale(link_state.bindings);
-	link_state.is_sweeping = true;
-	bindtab_sweep_begin(link_state.bindings);
+	sweep_begin();
+}
+
+// What the guard keeps has nobody who ends its lifetime: it goes after the same hold. Meanwhile control
+// hears how much of it mobiles have registered anew.
+static void guard_turn(void)
+{
+	uint64_t now_ns;
+	uint32_t stale;
+
+	if (!link_status.is_guarded)
+		return;
+	now_ns = clock_mono_ns();
+	stale = bindtab_stale(link_state.bindings);
+	if (now_ns - link_state.guarded_since_ns >=
+		(uint64_t)link_state.config.orphan_hold_s * CLOCK_NS_PER_S) {
+		log_err("guard_hold_over hold_s=%u stale=%u", link_state.config.orphan_hold_s,
+			stale);
+		sweep_begin();
+	} else if (stale != link_state.n_stale &&
+		   now_ns - link_state.told_stale_ns >= TELL_STALE_MS * CLOCK_NS_PER_S / 1000) {
+		link_state.n_stale = stale;
+		link_state.told_stale_ns = now_ns;
+		send_sync_done(-ECANCELED);
+	}
 }
 
 bool link_turn(void)
@@ -567,6 +624,7 @@ bool link_turn(void)
 	sweep_turn();
 	done_turn();
 	orphan_turn();
+	guard_turn();
 	send_credit();
 	punt_turn();
 	out_flush();

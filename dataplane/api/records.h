@@ -12,8 +12,11 @@
 //   connect     both sides send HELLO first; a wrong version or size closes the connection.
 //   fill        control: SYNC_BEGIN, AGENT_SET..., HOME_PREFIX_SET..., BINDING_SET..., SYNC_END.
 //               What was not set again between the two is stale; the dataplane sweeps it unless
-//               that is more than SWEEP_MAX_PERCENT of what lives, then it answers with
-//               -ECANCELED in SYNC_DONE and keeps everything until a forced SYNC_END.
+//               that is more than API_SWEEP_MAX_PERCENT of what it had at SYNC_BEGIN, or anything
+//               at all of what another store filled in. Then it answers with -ECANCELED in
+//               SYNC_DONE, and again with every change of the number of stale entries, and keeps
+//               them until a forced SYNC_END, at most for the orphan hold; after that it sweeps
+//               them and says so with SYNC_DONE 0.
 //   run         control: BINDING_SET / BINDING_DEL, PACKET_OUT. Dataplane: PUNT, COUNTERS (final
 //               ones of every entry that was replaced or removed), BINDING_ERR.
 //   credit      BINDING_SET and BINDING_DEL with API_REC_BULK count against a window of
