@@ -12,7 +12,7 @@
 #include "controlplane/bcache.h"
 #include "controlplane/hindex.h"
 
-enum { MARK_BITS = 64, NEXT_BUDGET = 65536 };
+enum { MARK_BITS = 64, NEXT_BUDGET = 65536, OLD_HOLD_BUDGET = 256 };
 
 // What a record may be marked with.
 enum mark {
@@ -36,6 +36,7 @@ struct bcache {
 	uint32_t n_slots;
 	uint32_t top; // records from here on were never used
 	uint32_t free_head; // freed ones below top, linked by mn_next and mn_prev
+	uint32_t old_hold_at; // where bcache_old_hold goes on
 	uint32_t generation;
 	struct bcache_counts n;
 	uint8_t secret[XXH3_SECRET_SIZE_MIN]; // home addresses are chosen by others
@@ -121,6 +122,7 @@ struct bcache *bcache_new(uint32_t max_bindings)
 		return NULL;
 	bc->n_slots = bcache_slots(max_bindings);
 	bc->n.max_bindings = max_bindings;
+	bc->n.n_free = bc->n_slots;
 	bc->free_head = BCACHE_NONE;
 	for (unsigned int i = 0; i < N_MARKS; i++)
 		bc->marks[i].bits = calloc(mark_words(bc), sizeof(*bc->marks[i].bits));
@@ -198,6 +200,7 @@ uint32_t bcache_reserve(struct bcache *bc)
 		return BCACHE_NONE;
 	bc->slab[handle].state = BCE_RESERVED;
 	bc->n.n_reserved++;
+	bc->n.n_free--;
 	return handle;
 }
 
@@ -219,6 +222,7 @@ int bcache_reserve_at(struct bcache *bc, uint32_t handle)
 	}
 	bc->slab[handle].state = BCE_RESERVED;
 	bc->n.n_reserved++;
+	bc->n.n_free--;
 	return 0;
 }
 
@@ -227,6 +231,7 @@ void bcache_release(struct bcache *bc, uint32_t handle)
 	if (handle >= bc->n_slots || bc->slab[handle].state != BCE_RESERVED)
 		return;
 	bc->n.n_reserved--;
+	bc->n.n_free++;
 	push_free(bc, handle);
 }
 
@@ -373,8 +378,24 @@ int bcache_remove(struct bcache *bc, uint32_t handle)
 	unlink_mn_id(bc, handle);
 	unmark(bc, MARK_REFUSED, handle);
 	count_state(bc, bc->slab[handle].state, -1);
+	bc->n.n_free++;
 	push_free(bc, handle);
 	return 0;
+}
+
+uint32_t bcache_old_hold(struct bcache *bc)
+{
+	uint32_t found = BCACHE_NONE;
+
+	for (unsigned int i = 0; i < OLD_HOLD_BUDGET && i < bc->top; i++) {
+		uint32_t handle = bc->old_hold_at++ % bc->top;
+		const struct bce *e = &bc->slab[handle];
+
+		if (e->state == BCE_HOLD && e->mesg_id == 0 && !bcache_is_dirty(bc, handle) &&
+			(found == BCACHE_NONE || e->expires_ns < bc->slab[found].expires_ns))
+			found = handle;
+	}
+	return found;
 }
 
 const struct bce *bcache_at(const struct bcache *bc, uint32_t handle)

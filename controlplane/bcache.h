@@ -74,6 +74,7 @@ struct bcache_counts {
 	uint32_t n_dirty;
 	uint32_t n_dirty_hold; // of those, the ones in hold: the dataplane may still have them
 	uint32_t n_refused;
+	uint32_t n_free; // records without a state
 };
 
 // Records there are room for: beyond max_bindings some for what is in hold. Handles are below it.
@@ -107,6 +108,11 @@ int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
 // Forgets a live, held or unserved record and frees its handle.
 // Returns: 0, or -EBUSY while it is dirty (the dataplane was not told yet).
 int bcache_remove(struct bcache *bc, uint32_t handle);
+
+// A record in hold to forget when there is no other room: of those it comes upon, looking at no more than
+// 256 records, the one that would end first. What keeps a MESG-ID floor, or is dirty, is none.
+// Returns: a handle, or BCACHE_NONE.
+uint32_t bcache_old_hold(struct bcache *bc);
 
 // The record of a handle: NULL when it is free, reserved or out of range. Borrowed until the next
 // change of this handle.

@@ -13,6 +13,7 @@
 #include "controlplane/mesgid.h"
 #include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
+#include "controlplane/room.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/wire.h"
@@ -55,6 +56,7 @@ struct chain {
 	unsigned int n_revived; // held records of this batch that will need an entry again
 	struct store_time now;
 	uint16_t earlier[EARLIER_SLOTS]; // newest changing item by key: open addressing
+	uint16_t n_new[EARLIER_SLOTS]; // new records of this batch by hash of their MN-ID
 	struct item items[LINK_PUNT_BATCH];
 	const struct store_entry *committed[LINK_PUNT_BATCH];
 	unsigned int n_committed;
@@ -145,6 +147,7 @@ static void authorise(struct chain *chain)
 	uint32_t handles[LINK_PUNT_BATCH];
 	unsigned int n = 0;
 
+	room_make(chain->control, chain->n);
 	for (unsigned int i = 0; i < chain->n; i++) {
 		struct item *item = &chain->items[i];
 
@@ -253,35 +256,44 @@ static bool would_loop(void *arg, const struct ip6 *home, const struct ip6 *coa)
 	return true;
 }
 
-// True when the dataplane has an entry of this record, will have when the batch is through, or must be
-// reckoned to have it still. old: of current().
-static bool has_entry(const struct control *control, uint32_t handle, const struct bce *old)
+static void refuse(struct item *item, enum mh_status status)
 {
-	const struct bce *bce = bcache_at(control->bcache, handle);
-
-	return (old != NULL && old->state == BCE_LIVE) ||
-	       (bce != NULL &&
-		       (bce->state == BCE_LIVE || bcache_is_dirty(control->bcache, handle)));
+	item->verdict.kind = DECIDE_REFUSE;
+	item->verdict.ba.status = (uint8_t)status;
+	item->verdict.ba.lifetime_4s = 0;
+	item->verdict.ba.sequence = item->mh.msg.bu.sequence;
+	item->has_change = false;
 }
 
-// Whether the dataplane takes the binding of this record (BCACHE_NONE: of a new one). Its table holds
-// what lives, what has ended and it was not told of yet, and what it keeps of another store. What it
-// refused is not promised again; and when that was for want of room, nothing new is promised before
-// the dataplane has taken one of them.
-static bool has_room(const struct chain *chain, uint32_t handle, const struct bce *old)
+// How many new records this batch has of the item's MN-ID (or of one that shares its hash).
+static uint16_t *new_of_owner(struct chain *chain, const struct item *item)
 {
-	const struct control *control = chain->control;
-	struct bcache_counts counts = bcache_counts(control->bcache);
-	uint64_t n_entries = (uint64_t)counts.n_live + counts.n_reserved + counts.n_dirty_hold +
-			     chain->n_revived + control->sync.n_kept;
+	uint64_t hash = chain->control->limiter.seed;
 
-	if (has_entry(control, handle, old))
-		return !bcache_is_refused(control->bcache, handle);
-	if ((control->sync.is_full && counts.n_refused > 0) ||
-		n_entries >= control_max_bindings(control))
+	for (unsigned int i = 0; i < item->who.mn_id_len; i++)
+		hash = (hash ^ item->who.mn_id[i]) * 0x100000001b3ULL;
+	hash = (hash ^ hash >> 32) * 0xbf58476d1ce4e5b9ULL;
+	return &chain->n_new[(hash >> 32) % EARLIER_SLOTS];
+}
+
+// Takes a handle for a new binding. Returns: false with the item refused.
+static bool take_handle(struct chain *chain, struct item *item)
+{
+	struct control *control = chain->control;
+
+	if (!room_of_owner(control, &item->who, *new_of_owner(chain, item))) {
+		control->stats.n_over_quota++;
+		refuse(item, MH_STATUS_RESOURCES);
 		return false;
-	return handle != BCACHE_NONE || counts.n_live + counts.n_reserved + counts.n_hold <
-						bcache_slots(counts.max_bindings);
+	}
+	item->handle = bcache_reserve(control->bcache);
+	item->is_new_handle = item->handle != BCACHE_NONE;
+	if (!item->is_new_handle) {
+		refuse(item, MH_STATUS_RESOURCES);
+		return false;
+	}
+	(*new_of_owner(chain, item))++;
+	return true;
 }
 
 static struct decide_network network_of(const struct config_network *network)
@@ -310,6 +322,15 @@ static const struct decide_policy *policy_of(struct item *item, const struct bce
 	return who->has_policy ? &who->policy : NULL;
 }
 
+// Writes down what a refused Update leaves behind in the live binding.
+static void make_floors(struct item *item, const struct bce *old)
+{
+	item->next.bce = *old;
+	item->next.bce.sequence = item->mh.msg.bu.sequence;
+	item->next.bce.mesg_id = item->verdict.mesg_id;
+	item->has_news = false;
+}
+
 // Writes down what the accepted Update makes of the binding.
 static void make_next(struct chain *chain, struct item *item, const struct bce *old)
 {
@@ -321,7 +342,7 @@ static void make_next(struct chain *chain, struct item *item, const struct bce *
 	*next = old != NULL ? *old : (struct bce){ 0 };
 	if (v->kind == DECIDE_REGISTER) {
 		*next = (struct bce){ .registered_at_s = chain->now.wall_ns / CLOCK_NS_PER_S };
-		chain->n_revived += old != NULL && !has_entry(control, item->handle, old);
+		chain->n_revived += old != NULL && !room_is_taken(control, item->handle, old);
 	}
 	next->home = v->home;
 	next->domain = item->who.domain;
@@ -345,17 +366,6 @@ static void make_next(struct chain *chain, struct item *item, const struct bce *
 			 memcmp(&old->care_of, &next->care_of, sizeof(next->care_of)) != 0;
 	if (item->has_news && is_alive)
 		next->generation = bcache_new_generation(control->bcache);
-	item->next.handle = item->handle;
-	item->next.agent = control->networks.agents[next->care_of.agent].address;
-}
-
-static void refuse(struct item *item, enum mh_status status)
-{
-	item->verdict.kind = DECIDE_REFUSE;
-	item->verdict.ba.status = (uint8_t)status;
-	item->verdict.ba.lifetime_4s = 0;
-	item->verdict.ba.sequence = item->mh.msg.bu.sequence;
-	item->has_change = false;
 }
 
 static void decide_item(struct chain *chain, struct item *item)
@@ -372,7 +382,7 @@ static void decide_item(struct chain *chain, struct item *item)
 		.bu = &item->mh,
 		.policy = policy,
 		.is_agent = item->who.agent != NETWORKS_NO_AGENT,
-		.has_room = has_room(chain, handle, old),
+		.has_room = room_for(control, handle, old, chain->n_revived),
 		.auth = item->who.auth,
 		.now_ns = chain->now.boot_ns,
 		.now_ntp = mesgid_from_wall_ns(chain->now.wall_ns),
@@ -389,19 +399,19 @@ static void decide_item(struct chain *chain, struct item *item)
 	}
 	item->verdict = decide_bu(&in);
 	item->is_on_batch |= ctx.is_on_batch;
-	item->has_change = item->verdict.kind >= DECIDE_REGISTER;
+	item->has_change = item->verdict.kind >= DECIDE_REGISTER ||
+			   (item->verdict.kind == DECIDE_REFUSE && item->verdict.is_new_to_binding);
 	if (!item->has_change)
 		return;
 	item->handle = handle;
-	if (item->handle == BCACHE_NONE) {
-		item->handle = bcache_reserve(control->bcache);
-		item->is_new_handle = item->handle != BCACHE_NONE;
-		if (!item->is_new_handle) {
-			refuse(item, MH_STATUS_RESOURCES);
-			return;
-		}
-	}
-	make_next(chain, item, old);
+	if (item->handle == BCACHE_NONE && !take_handle(chain, item))
+		return;
+	if (item->verdict.kind == DECIDE_REFUSE)
+		make_floors(item, old);
+	else
+		make_next(chain, item, old);
+	item->next.handle = item->handle;
+	item->next.agent = control->networks.agents[item->next.bce.care_of.agent].address;
 	*earlier = (uint16_t)(item - chain->items);
 }
 
@@ -410,6 +420,7 @@ static void decide(struct chain *chain)
 	struct stats *stats = &chain->control->stats;
 
 	memset(chain->earlier, 0xff, sizeof(chain->earlier));
+	memset(chain->n_new, 0, sizeof(chain->n_new));
 	chain->n_revived = 0;
 	for (unsigned int i = 0; i < chain->n; i++) {
 		struct item *item = &chain->items[i];

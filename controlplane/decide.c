@@ -118,13 +118,15 @@ static bool test_mesg_id(const struct decide_input *in, struct decide_verdict *v
 static bool test_sequence(const struct decide_input *in, struct decide_verdict *v)
 {
 	bool is_replaced = in->auth == AUTH_OK && in->network != NULL && in->network->needs_mesg_id;
+	bool is_old = state_of(in) != BINDING_NONE &&
+		      !seq_is_greater(in->bu->msg.bu.sequence, in->old->sequence);
 
-	if (is_replaced || state_of(in) == BINDING_NONE)
-		return false;
-	if (seq_is_greater(in->bu->msg.bu.sequence, in->old->sequence))
-		return false;
-	v->ba.sequence = in->old->sequence;
-	return refuse(v, MH_STATUS_SEQUENCE);
+	if (is_old && !is_replaced) {
+		v->ba.sequence = in->old->sequence;
+		return refuse(v, MH_STATUS_SEQUENCE);
+	}
+	v->is_new_to_binding = in->auth == AUTH_OK && state_of(in) == BINDING_LIVE;
+	return false;
 }
 
 // RFC 6275 section 9.5.1: every binding here is a home registration.

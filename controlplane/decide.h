@@ -64,7 +64,7 @@ struct decide_input {
 
 enum decide_kind {
 	DECIDE_DROP, // silently, drop says why
-	DECIDE_REFUSE, // answer with status >= 128; no state changes
+	DECIDE_REFUSE, // answer with status >= 128; only floors change (is_new_to_binding)
 	DECIDE_REGISTER, // new binding
 	DECIDE_REFRESH, // same care-of address: nothing changes on the wire
 	DECIDE_MOVE, // new care-of address
@@ -98,6 +98,9 @@ struct decide_verdict {
 	bool ba_has_mesg_id;
 	uint64_t ba_mesg_id;
 	uint64_t mesg_id; // to remember when state changes: last accepted, 0 = none
+	// Of a refusal: the authenticated Update was new to the live binding, so its sequence number and
+	// MESG-ID are to be remembered, or it could be played back later (RFC 6275 section 9.5.1).
+	bool is_new_to_binding;
 };
 
 // Decides on one Binding Update. Order: validity (9.5.1, 6.1.7), authentication (RFC 4285 section

@@ -89,6 +89,10 @@ static void add_all(struct evbuffer *out, const struct control *control)
 	counter(out, "unwired_punts_dropped", "Packets dropped while answers were backed up",
 		link_stats(control->link)->n_punts_dropped);
 	counter(out, "unwired_expired", "Bindings whose lifetime ran out", stats->n_expired);
+	counter(out, "unwired_over_quota", "Registrations beyond the quota of a mobile node",
+		stats->n_over_quota);
+	counter(out, "unwired_holds_forgotten", "Holds that ended early for want of room",
+		stats->n_holds_forgotten);
 	counter(out, "unwired_dataplane_errors", "Bindings that the dataplane refused",
 		stats->n_dataplane_errors);
 	counter(out, "unwired_commit_failures", "Group commits that failed",

@@ -232,6 +232,8 @@ json_t *mgmt_show_status(const struct control *control)
 	set_u64(o, "moved", stats->kinds[DECIDE_MOVE]);
 	set_u64(o, "deregistered", stats->kinds[DECIDE_DEREGISTER]);
 	set_u64(o, "expired", stats->n_expired);
+	set_u64(o, "over_quota", stats->n_over_quota);
+	set_u64(o, "holds_forgotten", stats->n_holds_forgotten);
 	json_object_set_new(o, "answers", answers_json(stats));
 	set_u64(o, "binding_errors", stats->n_binding_errors);
 	set_u64(o, "param_problems", stats->n_param_problems);

@@ -21,13 +21,14 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ParamProblem, IPv6, MIP6OptMNID
 
 from harness import mip6
-from harness.box import CONTROL, CTL
+from harness.box import CONTROL, CTL, ROOT
 
 HELLO, SYNC_BEGIN, SYNC_END, SYNC_DONE, AGENT_SET, PREFIX_SET = 1, 2, 3, 4, 5, 6
 BINDING_SET, BINDING_DEL, BINDING_ERR, COUNTERS_GET, COUNTERS = 7, 8, 9, 10, 11
 CREDIT, PACKET_OUT, PUNT, PUNT_CREDIT = 12, 13, 14, 15
 BULK = 1
 WINDOW = 4096
+VERSION = int(re.search(r"API_VERSION = (\d+)", (ROOT / "dataplane/api/records.h").read_text())[1])
 AGENT, OTHER_AGENT = "2001:db8:1::1", "2001:db8:2::1"
 KEY = bytes(range(16))
 
@@ -55,7 +56,7 @@ class Record:
 class Dataplane:
     """The listening end of the socket, as records.h describes it."""
 
-    def __init__(self, path, max_bindings=1000, sync_error=0, version=2, stale=3):
+    def __init__(self, path, max_bindings=1000, sync_error=0, version=VERSION, stale=3):
         self.path, self.max_bindings, self.version = path, max_bindings, version
         self.stale, self.sync_id = stale, 0
         self.sync_error = sync_error
@@ -347,7 +348,7 @@ def test_fill_begins_and_ends_and_names_the_networks(running):
     kinds = [r.kind for r in running.dataplane.records]
     assert kinds == [HELLO, SYNC_BEGIN, AGENT_SET, AGENT_SET, PREFIX_SET, PREFIX_SET, SYNC_END]
     hello = struct.unpack_from("=IIQQQII", running.dataplane.records[0].body)
-    assert hello[0] == 2 and hello[1] == 1000 and hello[3] != 0 and hello[5] == 0
+    assert hello[0] == VERSION and hello[1] == 1000 and hello[3] != 0 and hello[5] == 0
 
 
 def test_registration_is_published_before_it_is_answered(running):
@@ -488,6 +489,74 @@ def test_authentication(running):
     dataplane.silent(alice(seq=2, spi=4711))
     binding = running.show("show", "binding", "alice@example.net")
     assert (binding["home_address"], binding["sequence"]) == ("2001:db8:2::a", 1)
+
+
+def test_a_refused_update_cannot_be_played_back(alone):
+    """A mobile is refused for something that may change; its Update must not come true later."""
+    config = configuration()
+    config["home_networks"][1]["mesg_id_required"] = False
+    alone.write(config)
+    alone.start()
+    dataplane = alone.play()
+    assert dataplane.update(alice(seq=1, mesg_id=None)).status == 0
+    captured = alice(seq=5, mesg_id=None, care_of=OTHER_AGENT)
+    assert dataplane.update(captured).status == 174
+    answer = dataplane.update(captured)
+    assert (answer.status, answer.seq) == (135, 5)
+    alone.kill()
+    alone.start()
+    dataplane.accept().wait_sync()
+    assert dataplane.update(captured).status == 135
+    binding = alone.show("show", "binding", "2001:db8:2::a")
+    assert binding["care_of"][0]["address"] == "2001:db8:aa::1"
+    assert dataplane.update(alice(seq=6, mesg_id=None)).status == 0
+
+
+def carol(n, seq=1, **how):
+    """A subscriber without a list of home addresses."""
+    return mip6.authenticated_update(f"2001:db8:2::ca:{n:x}", "2001:db8:aa::1", OTHER_AGENT, seq,
+                                     1002, KEY, mn_id=b"carol@example.net", **how)
+
+
+def test_home_addresses_of_a_mobile_are_bounded(alone):
+    config = configuration()
+    config["home_networks"][1]["mesg_id_required"] = False
+    alone.write(config)
+    alone.write_subscribers([{"mn_id": "carol@example.net", "keys": [
+        {"spi": 1002, "algorithm": "hmac-sha1", "key": KEY.hex()}]}])
+    alone.start()
+    dataplane = alone.play()
+    dataplane.punt(*[carol(n) for n in range(10)])
+    dataplane.wait(lambda: len(dataplane.packets()) == 10)
+    dataplane.punt(*[carol(n) for n in range(10, 20)])
+    dataplane.wait(lambda: len(dataplane.packets()) == 20)
+    assert [answer_of(p).status for p in dataplane.packets()] == [0] * 16 + [130] * 4
+    assert dataplane.update(carol(3, seq=2)).status == 0
+    # What is held counts too, and may live again.
+    assert dataplane.update(carol(3, seq=3, lifetime_s=0)).status == 0
+    assert dataplane.update(carol(17, seq=2)).status == 130
+    assert dataplane.update(carol(3, seq=4)).status == 0
+    status = alone.show("status")
+    assert (status["bindings"], status["over_quota"]) == (16, 5)
+
+
+def test_holds_make_room_for_what_lives(alone):
+    config = configuration()
+    config["dataplane"]["max_bindings"] = 16
+    alone.write(config)
+    alone.start()
+    dataplane = alone.play(max_bindings=16)
+    for n in range(100):  # more than there are records
+        assert dataplane.update(update(n=n)).status == 0
+        assert dataplane.update(update(n=n, seq=2, lifetime_s=0)).status == 0
+    for n in range(200, 216):
+        assert dataplane.update(update(n=n)).status == 0
+    status = alone.show("status")
+    assert (status["bindings"], status["bindings_held"]) == (16, 2 + 64)
+    assert status["holds_forgotten"] == 100 - status["bindings_held"]
+    assert dataplane.update(update(n=99, seq=3)).status == 130
+    assert dataplane.update(update(n=200, seq=2, lifetime_s=0)).status == 0
+    assert dataplane.update(update(n=99, seq=2)).status == 135  # the newest are remembered
 
 
 def test_the_owner_of_a_listed_address_may_change_its_name(alone):

@@ -340,6 +340,40 @@ static void test_sequence(void)
 	}
 }
 
+// RFC 6275 section 9.5.1: what the binding has seen counts, though it was refused.
+static void test_new_to_binding(void)
+{
+	static const struct {
+		enum binding_state state;
+		enum auth_result auth;
+		uint16_t sequence; // the last one is 5
+		const char *coa;
+		int status;
+		bool is_new;
+	} rows[] = {
+		{ BINDING_LIVE, AUTH_OK, 6, AGENT, MH_STATUS_INVALID_COA, true },
+		{ BINDING_LIVE, AUTH_OK, 5, AGENT, MH_STATUS_SEQUENCE, false },
+		{ BINDING_HELD, AUTH_OK, 6, AGENT, MH_STATUS_INVALID_COA, false },
+		{ BINDING_LIVE, AUTH_NOT_USED, 6, AGENT, MH_STATUS_INVALID_COA, false },
+		{ BINDING_LIVE, AUTH_FAILED, 6, AGENT, MH_STATUS_AUTH_FAIL, false },
+	};
+
+	for (size_t i = 0; i < N_ROWS(rows); i++) {
+		struct world world;
+
+		world_make(&world);
+		bind(&world, rows[i].state);
+		world.old.sequence = 5;
+		world.in.auth = rows[i].auth;
+		world.bu.msg.bu.sequence = rows[i].sequence;
+		put_alt_coa(&world, rows[i].coa);
+		struct decide_verdict v = decide(&world);
+
+		CU_ASSERT_EQUAL(v.ba.status, rows[i].status);
+		CU_ASSERT_EQUAL(v.is_new_to_binding, rows[i].is_new);
+	}
+}
+
 CHANGE(end_none, w->bu.msg.bu.lifetime_4s = 0)
 CHANGE(end_live, end_none(w); bind(w, BINDING_LIVE))
 CHANGE(end_held, end_none(w); bind(w, BINDING_HELD))
@@ -547,6 +581,7 @@ int main(void)
 		{ "authentication and replay", test_auth },
 		{ "MESG-ID of the answer", test_mesg_id_of_the_answer },
 		{ "sequence numbers", test_sequence },
+		{ "refused, but new", test_new_to_binding },
 		{ "de-registration", test_deregistration },
 		{ "registration", test_registration },
 		{ "granted lifetime", test_lifetime },

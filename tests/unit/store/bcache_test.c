@@ -157,6 +157,33 @@ static void test_dirty_hold(void)
 	bcache_free(bc);
 }
 
+// Forgotten is what would end first, never a MESG-ID floor nor what the dataplane was not told of.
+static void test_old_hold(void)
+{
+	struct bcache *bc = bcache_new(8);
+	uint32_t h[4];
+	struct bce b;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		h[i] = add(bc, i, 0, BCE_HOLD);
+		b = *bcache_at(bc, h[i]);
+		b.expires_ns = 100 - i;
+		b.mesg_id = i == 3 ? 77 : 0;
+		CU_ASSERT_EQUAL(bcache_set(bc, h[i], &b), 0);
+	}
+	add(bc, 9, 0, BCE_LIVE);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_free, bcache_slots(8) - 5);
+	bcache_mark_dirty(bc, h[2]);
+	CU_ASSERT_EQUAL(bcache_old_hold(bc), h[1]);
+	bcache_clear_dirty(bc, h[2]);
+	CU_ASSERT_EQUAL(bcache_old_hold(bc), h[2]);
+	for (uint32_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(bcache_remove(bc, h[i]), 0);
+	CU_ASSERT_EQUAL(bcache_old_hold(bc), BCACHE_NONE);
+	CU_ASSERT_EQUAL(bcache_counts(bc).n_free, bcache_slots(8) - 2);
+	bcache_free(bc);
+}
+
 static void test_refused(void)
 {
 	struct bcache *bc = bcache_new(4);
@@ -304,6 +331,7 @@ int main(void)
 		{ "dirty marks", test_dirty },
 		{ "what has ended is told first", test_dirty_hold },
 		{ "refused marks", test_refused },
+		{ "an old hold", test_old_hold },
 		{ "generations and counters", test_generation_counters },
 		{ "random operations against a model", test_random },
 		CU_TEST_INFO_NULL,
