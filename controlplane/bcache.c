@@ -407,17 +407,25 @@ const struct bce *bcache_at(const struct bcache *bc, uint32_t handle)
 	return &bc->slab[handle];
 }
 
-void bcache_add_counters(struct bcache *bc, uint32_t handle, const struct api_counters *c)
+// True when a version belongs to this life of the record.
+static bool has_version(const struct bce *e, uint32_t generation)
+{
+	return e->first_generation == 0 ||
+	       generation - e->first_generation <= e->generation - e->first_generation;
+}
+
+bool bcache_add_counters(struct bcache *bc, uint32_t handle, const struct api_counters *c)
 {
 	struct bce *e;
 
-	if (bcache_at(bc, handle) == NULL)
-		return;
+	if (bcache_at(bc, handle) == NULL || !has_version(&bc->slab[handle], c->generation))
+		return false;
 	e = &bc->slab[handle];
 	e->packets_down += c->packets_down;
 	e->bytes_down += c->bytes_down;
 	e->packets_up += c->packets_up;
 	e->bytes_up += c->bytes_up;
+	return true;
 }
 
 uint32_t bcache_new_generation(struct bcache *bc)

@@ -43,7 +43,9 @@ struct bce {
 	uint64_t mesg_id; // floor: last accepted RFC 4285 timestamp, 0 = none yet
 	uint64_t packets_down, bytes_down; // of versions that the dataplane has retired
 	uint64_t packets_up, bytes_up;
-	uint64_t registered_at_s; // CLOCK_REALTIME of the first registration, for people
+	uint32_t
+		first_generation; // the first one of this life; 0 = begun by an earlier process, not known
+	uint32_t registered_at_s; // CLOCK_REALTIME of the first registration, for people
 	uint32_t lifetime_s; // as granted
 	uint32_t mn_next, mn_prev; // bcache's own: bindings of the same MN-ID
 	uint16_t home_prefix; // index, 1..API_MAX_HOME_PREFIXES-1; 0 in BCE_UNSERVED
@@ -118,10 +120,12 @@ uint32_t bcache_old_hold(struct bcache *bc);
 // change of this handle.
 const struct bce *bcache_at(const struct bcache *bc, uint32_t handle);
 
-// Adds the final counters of a version that the dataplane retired; ignored for a free handle.
-void bcache_add_counters(struct bcache *bc, uint32_t handle, const struct api_counters *c);
+// Adds the final counters of a version that the dataplane retired. Ignored for a free handle, and for a
+// version of an earlier life of it: that account is closed.
+// Returns: true when they were added.
+bool bcache_add_counters(struct bcache *bc, uint32_t handle, const struct api_counters *c);
 
-// A generation that no binding had lately; never 0.
+// A generation that no binding had lately; never 0. They are given in rising order, around the end.
 uint32_t bcache_new_generation(struct bcache *bc);
 
 // Finds n keys: out[i] is the handle of a live, held or unserved record, or BCACHE_NONE. Any n.

@@ -341,7 +341,8 @@ static void make_next(struct chain *chain, struct item *item, const struct bce *
 
 	*next = old != NULL ? *old : (struct bce){ 0 };
 	if (v->kind == DECIDE_REGISTER) {
-		*next = (struct bce){ .registered_at_s = chain->now.wall_ns / CLOCK_NS_PER_S };
+		*next = (struct bce){ .registered_at_s =
+					      (uint32_t)(chain->now.wall_ns / CLOCK_NS_PER_S) };
 		chain->n_revived += old != NULL && !room_is_taken(control, item->handle, old);
 	}
 	next->home = v->home;
@@ -366,6 +367,8 @@ static void make_next(struct chain *chain, struct item *item, const struct bce *
 			 memcmp(&old->care_of, &next->care_of, sizeof(next->care_of)) != 0;
 	if (item->has_news && is_alive)
 		next->generation = bcache_new_generation(control->bcache);
+	if (v->kind == DECIDE_REGISTER)
+		next->first_generation = next->generation;
 }
 
 static void decide_item(struct chain *chain, struct item *item)

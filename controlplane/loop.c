@@ -48,7 +48,8 @@ static void record(void *arg, const struct api_rec *rec)
 	case API_COUNTERS:
 		counters = (const struct api_counters *)(const void *)rec;
 		if (counters->final) {
-			bcache_add_counters(control->bcache, counters->handle, counters);
+			control->stats.n_counters_late +=
+				!bcache_add_counters(control->bcache, counters->handle, counters);
 			return;
 		}
 		publish_counters(control, counters);

@@ -93,6 +93,8 @@ static void add_all(struct evbuffer *out, const struct control *control)
 		stats->n_over_quota);
 	counter(out, "unwired_holds_forgotten", "Holds that ended early for want of room",
 		stats->n_holds_forgotten);
+	counter(out, "unwired_counters_late", "Final counters of bindings that are forgotten",
+		stats->n_counters_late);
 	counter(out, "unwired_dataplane_errors", "Bindings that the dataplane refused",
 		stats->n_dataplane_errors);
 	counter(out, "unwired_commit_failures", "Group commits that failed",

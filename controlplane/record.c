@@ -122,7 +122,7 @@ static void fill(struct record *out, const struct record_wire *w)
 				.bytes_down = le64toh(w->bytes_down),
 				.packets_up = le64toh(w->packets_up),
 				.bytes_up = le64toh(w->bytes_up),
-				.registered_at_s = le64toh(w->registered_at_s),
+				.registered_at_s = (uint32_t)le64toh(w->registered_at_s),
 				.lifetime_s = le32toh(w->lifetime_s),
 				.sequence = le16toh(w->sequence),
 				.flags = le16toh(w->flags),

@@ -599,7 +599,7 @@ static void guard_turn(void)
 			stale);
 		sweep_begin();
 	} else if (stale != link_state.n_stale &&
-		   now_ns - link_state.told_stale_ns >= TELL_STALE_MS * CLOCK_NS_PER_S / 1000) {
+		   now_ns - link_state.told_stale_ns >= (uint64_t)TELL_STALE_MS * NS_PER_MS) {
 		link_state.n_stale = stale;
 		link_state.told_stale_ns = now_ns;
 		send_sync_done(-ECANCELED);

@@ -768,6 +768,22 @@ def test_retired_counters_are_added(running):
         11, 1100, 22, 2200]
 
 
+def test_counters_of_an_ended_binding_are_not_those_of_the_next(running):
+    dataplane = running.dataplane
+    dataplane.update(update(seq=1))
+    first = dataplane.kinds(BINDING_SET)[0]
+    dataplane.punt(update(seq=2, lifetime_s=0), update(seq=3))
+    dataplane.wait(lambda: len(dataplane.kinds(BINDING_SET)) == 2)
+    second = dataplane.kinds(BINDING_SET)[1]
+    assert second.handle == first.handle
+    dataplane.send(COUNTERS, struct.pack("=IIQQQQII", first.handle, first.generation, 1, 100, 2,
+                                         200, 1, 0))
+    assert running.show("show", "binding", "2001:db8:1::1:0")["packets_down"] == 10
+    dataplane.send(COUNTERS, struct.pack("=IIQQQQII", first.handle, second.generation, 1, 100, 2,
+                                         200, 1, 0))
+    assert running.show("show", "binding", "2001:db8:1::1:0")["packets_down"] == 11
+
+
 def test_what_the_dataplane_refuses_is_tried_again(running):
     dataplane = running.dataplane
     dataplane.update(update())

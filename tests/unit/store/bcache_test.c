@@ -227,6 +227,34 @@ static void test_generation_counters(void)
 	bcache_free(bc);
 }
 
+// Counters that come late are those of the life that the record had then.
+static void test_counters_of_lives(void)
+{
+	static const struct {
+		uint32_t first, now, of;
+		bool is_ours;
+	} rows[] = {
+		{ 10, 12, 10, true }, { 10, 12, 12, true }, { 10, 12, 9, false },
+		{ 10, 12, 13, false }, { UINT32_MAX, 2, UINT32_MAX, true },
+		{ UINT32_MAX, 2, 1, true }, { UINT32_MAX, 2, UINT32_MAX - 1, false },
+		{ 0, 12, 4711, true }, // begun before this process
+	};
+	struct bcache *bc = bcache_new(2);
+	uint32_t h = add(bc, 1, 0, BCE_LIVE);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bce b = make(1, 0, BCE_LIVE);
+		struct api_counters c = { .generation = rows[i].of, .packets_up = 7 };
+
+		b.first_generation = rows[i].first;
+		b.generation = rows[i].now;
+		CU_ASSERT_EQUAL(bcache_set(bc, h, &b), 0);
+		CU_ASSERT_EQUAL(bcache_add_counters(bc, h, &c), rows[i].is_ours);
+		CU_ASSERT_EQUAL(bcache_at(bc, h)->packets_up, rows[i].is_ours ? 7 : 0);
+	}
+	bcache_free(bc);
+}
+
 // The naive model: what each home address has, by plain arrays.
 enum { HOMES = 700, OWNERS = 40, ROUNDS = 200000, LIMIT = 400 };
 
@@ -333,6 +361,7 @@ int main(void)
 		{ "refused marks", test_refused },
 		{ "an old hold", test_old_hold },
 		{ "generations and counters", test_generation_counters },
+		{ "counters of other lives", test_counters_of_lives },
 		{ "random operations against a model", test_random },
 		CU_TEST_INFO_NULL,
 	};
