@@ -399,7 +399,7 @@ static void test_reader_beside_writer(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "random operations equal a naive model", test_random },
 		{ "the same with every key in one bucket", test_random_in_one_bucket },
 		{ "max_bindings fit and one more is refused", test_full },

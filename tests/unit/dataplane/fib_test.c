@@ -338,7 +338,7 @@ static void test_nexthop_table(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "random operations equal a naive model", test_random },
 		{ "IPv4 in a domain equals a naive model", test_random4 },
 		{ "nothing is seen before the commit", test_unseen_before_commit },

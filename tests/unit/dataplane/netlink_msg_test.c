@@ -244,7 +244,7 @@ static void test_cut_anywhere(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "multipath route", test_multipath_route },
 		{ "IPv4 route, other families, lengths", test_ipv4_route },
 		{ "managed neighbour", test_neighbor },

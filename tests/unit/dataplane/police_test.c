@@ -143,7 +143,7 @@ static void test_refused_packets_take_nothing(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "sender has a burst and a rate", test_sender_has_a_burst_and_a_rate },
 		{ "sender is a network and a home", test_sender_is_a_network_and_a_home_address },
 		{ "hash is keyed", test_hash_is_keyed },

@@ -332,7 +332,7 @@ static void test_budgets_are_published_by_class(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "queue is like the oracle", test_queue_is_like_the_oracle },
 		{ "order stays while there is credit", test_order_stays_while_there_is_credit },
 		{ "better classes go first", test_better_classes_go_first },

@@ -301,7 +301,7 @@ static void test_flood_leaves_known_peers_their_share(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "what we fragment is what we reassemble, in any order", test_round_trip },
 		{ "identifications carry site and worker and do not repeat", test_identification },
 		{ "overlaps and contradictions end the packet", test_overlap_ends_the_packet },

@@ -323,7 +323,7 @@ static void test_object_replaces(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "random operations equal a naive model", test_random },
 		{ "mark and sweep equal a naive model", test_sweep },
 		{ "only changes are reported", test_changes_are_reported },

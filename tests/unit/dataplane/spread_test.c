@@ -189,7 +189,7 @@ static void test_every_packet_of_a_burst_can_vote(void)
 
 int main(void)
 {
-	static const CU_TestInfo tests[] = {
+	static CU_TestInfo tests[] = {
 		{ "heavy by votes, from the next turn on", test_heavy_from_the_next_turn_on },
 		{ "votes count in their window", test_votes_count_in_their_window },
 		{ "a small share is not heavy", test_a_small_share_is_not_heavy },
