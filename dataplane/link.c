@@ -55,6 +55,7 @@ static struct {
 	uint64_t force_until_ns; // swept; the agent addresses may take until then, 0 = done
 	uint32_t n_stale; // of the last SYNC_DONE
 	uint32_t n_before; // entries at SYNC_BEGIN
+	uint64_t agents_until_ns; // how long a home prefix waits for the agents' addresses
 	uint64_t guarded_since_ns; // the sweep guard holds stale entries; 0 = it does not
 	uint64_t told_stale_ns; // when control was told of n_stale
 
@@ -317,6 +318,7 @@ static int on_agent_set(const struct api_rec *rec)
 	int error = anchor_agent_set(set);
 	char text[IP6_STRLEN];
 
+	link_state.agents_until_ns = clock_mono_ns() + (uint64_t)FORCE_MS * NS_PER_MS;
 	if (error == -EINVAL)
 		return -EPROTO;
 	if (error != 0)
@@ -326,8 +328,13 @@ static int on_agent_set(const struct api_rec *rec)
 
 static int on_home_prefix_set(const struct api_rec *rec)
 {
-	int error = anchor_home_prefix_set((const void *)rec);
+	int error;
 
+	// The kernel tells of the agents' addresses in its own time. A prefix that stood before them would
+	// take the packets to them.
+	if (!anchor_is_in_force() && clock_mono_ns() < link_state.agents_until_ns)
+		return -EAGAIN;
+	error = anchor_home_prefix_set((const void *)rec);
 	// A binding that follows must find its prefix in the FIB.
 	if (error == 0 && mirror_flush(MIRROR_FLUSH_MS) != 0)
 		log_warn("mirror_slow waited_ms=%d", MIRROR_FLUSH_MS);

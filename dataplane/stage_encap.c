@@ -166,8 +166,8 @@ static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
 {
 	uint16_t floor = __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED);
 	// A route may be given any MTU; IPv6 knows none below 1280 (RFC 8200 section 5).
-	uint16_t link =
-		likely(nh->type != NEXTHOP_HOME) ? RTE_MAX(nh->mtu, IP6_MIN_MTU) : UINT16_MAX;
+	uint16_t link = likely(nh->type != NEXTHOP_HOME) ? RTE_MAX(nh->mtu, (uint16_t)IP6_MIN_MTU)
+							 : UINT16_MAX;
 
 	if (likely(m->pkt_len + outer->len <= floor))
 		return link;

@@ -73,7 +73,7 @@ void stage_forward(struct worker *w)
 				continue;
 			}
 		}
-		if (unlikely(m->pkt_len > RTE_MAX(in->nh[i]->mtu, IP6_MIN_MTU))) {
+		if (unlikely(m->pkt_len > RTE_MAX(in->nh[i]->mtu, (uint16_t)IP6_MIN_MTU))) {
 			stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0, in->nh[i]->mtu);
 			continue;
 		}
