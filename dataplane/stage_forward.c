@@ -57,6 +57,8 @@ void stage_forward(struct worker *w)
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = in->pkts[i];
 		struct ip6_hdr_wire *ip = pkt_ip6(m);
+		// A route may be given any MTU; IPv6 knows none below 1280 (RFC 8200 section 5).
+		uint32_t mtu = RTE_MAX((uint32_t)in->nh[i]->mtu, (uint32_t)IP6_MIN_MTU);
 
 		if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN)) {
 			if (unlikely(ip6_is_linklocal(&ip->src))) {
@@ -73,8 +75,8 @@ void stage_forward(struct worker *w)
 				continue;
 			}
 		}
-		if (unlikely(m->pkt_len > RTE_MAX(in->nh[i]->mtu, (uint16_t)IP6_MIN_MTU))) {
-			stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0, in->nh[i]->mtu);
+		if (unlikely(m->pkt_len > mtu)) {
+			stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0, mtu);
 			continue;
 		}
 		if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN)) {
