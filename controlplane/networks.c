@@ -182,7 +182,8 @@ bool networks_are_same(const struct networks *a, const struct networks *b)
 		if ((p->network != NULL) != (q->network != NULL))
 			return false;
 		if (p->network != NULL &&
-			(p->domain != q->domain || !ip6_eq(&p->address, &q->address)))
+			(p->domain != q->domain || !ip6_eq(&p->address, &q->address) ||
+				p->network->encapsulation_limit != q->network->encapsulation_limit))
 			return false;
 	}
 	return true;

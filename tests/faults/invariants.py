@@ -180,7 +180,9 @@ def _excess(gap_s, bar_ms, outages):
 
 def judge(run, row):
     """Adds what is broken to the run: bars of the row, then the invariants."""
-    if text := _excess(run.probe.gap_s(), row.data_bar_ms, run.data_outages):
+    # Packets that come late and whole tell of the machine, not of the box: shown, not judged.
+    text = _excess(run.probe.gap_s(), row.data_bar_ms, run.data_outages)
+    if text and run.probe.n_lost() > 0:
         run.broken.append(f"data {text} "
                           f"({run.probe.n_lost()} of {run.probe.n_sent()} packets lost)")
     if text := _excess(run.signalling_gap_s, row.signalling_bar_ms, run.signalling_outages):
