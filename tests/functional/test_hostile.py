@@ -128,6 +128,16 @@ def test_damaged_updates_with_a_right_checksum(lab, seed):
     bystander.assert_bound()
 
 
+def heard(mobile, tries=3):
+    """Whether an unknown mobile gets its answer with the retransmissions that RFC 6275 11.8 gives it."""
+    for _ in range(tries):
+        try:
+            return mobile.update().status == 0
+        except AssertionError:  # no answer: it sends again
+            continue
+    return False
+
+
 def test_flood_of_updates_starves_nobody_for_long(lab):
     """Unanswerable updates from everywhere; an honest mobile registers right behind them."""
     mobile = lab.mobile()
@@ -136,5 +146,5 @@ def test_flood_of_updates_starves_nobody_for_long(lab):
     for _ in range(8):
         for packet in flood:
             lab.access.send(packet)
-    assert mobile.update().status == 0
+    assert heard(mobile)
     mobile.assert_bound()
