@@ -33,11 +33,6 @@ struct bindtab *link_bindings(void);
 // Returns: true when there is more to do at once.
 bool link_turn(void);
 
-// Descriptors to watch: the listener, and the connection or -1. is_blocked: wait for writing, too.
-int link_listen_fd(void);
-int link_fd(void);
-bool link_is_blocked(void);
-
 // True while control is there to take punts in.
 bool link_takes_punts(void);
 

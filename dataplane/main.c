@@ -28,6 +28,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/host.h"
 #include "dataplane/link.h"
+#include "dataplane/link_conn.h"
 #include "dataplane/mirror.h"
 #include "dataplane/neigh.h"
 #include "dataplane/police.h"
@@ -182,7 +183,7 @@ static int watch_init(struct watch *watch, int signal_fd, int host_fd)
 	if (error == 0)
 		error = watch_fd(watch, worker_main_fd);
 	if (error == 0)
-		error = watch_fd(watch, link_listen_fd());
+		error = watch_fd(watch, link_conn_listen_fd());
 	if (error == 0)
 		error = watch_fd(watch, neigh_fd());
 	if (error != 0) {
@@ -196,15 +197,16 @@ static int watch_init(struct watch *watch, int signal_fd, int host_fd)
 static void watch_control(struct watch *watch)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | (link_is_blocked() ? EPOLLOUT : 0),
+		.events = EPOLLIN | (link_conn_is_blocked() ? EPOLLOUT : 0),
 	};
 
 	// A closed descriptor has left the epoll set by itself; the same number may be a new one.
-	if (link_fd() >= 0 && epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, link_fd(), &event) != 0 &&
+	if (link_conn_fd() >= 0 &&
+		epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, link_conn_fd(), &event) != 0 &&
 		errno == ENOENT)
-		epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, link_fd(), &event);
-	watch->control_fd = link_fd();
-	watch->control_blocked = link_is_blocked();
+		epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, link_conn_fd(), &event);
+	watch->control_fd = link_conn_fd();
+	watch->control_blocked = link_conn_is_blocked();
 }
 
 static bool rings_empty(void)
