@@ -155,8 +155,6 @@ static int signals_init(void)
 
 struct watch {
 	int epoll_fd, signal_fd;
-	int control_fd; // watched connection, -1 = none
-	bool control_blocked;
 };
 
 static int watch_fd(const struct watch *watch, int fd)
@@ -170,7 +168,7 @@ static int watch_init(struct watch *watch, int signal_fd, int host_fd)
 {
 	int error = 0;
 
-	*watch = (struct watch){ .signal_fd = signal_fd, .control_fd = -1 };
+	*watch = (struct watch){ .signal_fd = signal_fd };
 	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (watch->epoll_fd < 0)
 		return -errno;
@@ -194,7 +192,7 @@ static int watch_init(struct watch *watch, int signal_fd, int host_fd)
 }
 
 // Follows the connection to control as it comes, goes and blocks.
-static void watch_control(struct watch *watch)
+static void watch_control(const struct watch *watch)
 {
 	struct epoll_event event = {
 		.events = EPOLLIN | (link_conn_is_blocked() ? EPOLLOUT : 0),
@@ -205,8 +203,6 @@ static void watch_control(struct watch *watch)
 		epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, link_conn_fd(), &event) != 0 &&
 		errno == ENOENT)
 		epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, link_conn_fd(), &event);
-	watch->control_fd = link_conn_fd();
-	watch->control_blocked = link_conn_is_blocked();
 }
 
 static bool rings_empty(void)
@@ -218,7 +214,7 @@ static bool rings_empty(void)
 	return true;
 }
 
-static void nap(struct watch *watch, unsigned int timeout_ms)
+static void nap(const struct watch *watch, unsigned int timeout_ms)
 {
 	struct epoll_event events[8];
 	uint64_t ignored;
@@ -232,7 +228,7 @@ static void nap(struct watch *watch, unsigned int timeout_ms)
 		log_warn("wake_read_failed error=%d", errno);
 }
 
-static void run(struct watch *watch)
+static void run(const struct watch *watch)
 {
 	struct signalfd_siginfo info;
 
@@ -328,6 +324,69 @@ static void workers_stop(void)
 	rte_eal_mp_wait_lcore();
 }
 
+// What needs root: DPDK, buffers, ports and the side of them that the kernel sees.
+// Returns: the pool of packet buffers with *host_fd, or NULL with the reason logged.
+static struct rte_mempool *ports_open(
+	const struct config_dataplane *c, const char *run_dir, int *host_fd)
+{
+	struct rte_mempool *pool;
+
+	domain_init(c);
+	if (eal_start(c, run_dir) != 0)
+		return NULL;
+	pool = port_pool_make(c);
+	if (pool == NULL)
+		goto fail_eal;
+	if (rcu_init(c->n_workers) != 0)
+		goto fail_pool;
+	if (ports_start(c, c->n_workers, pool) != 0)
+		goto fail_rcu;
+	*host_fd = host_tun_open();
+	if (*host_fd >= 0)
+		return pool;
+	ports_stop();
+fail_rcu:
+	rcu_free();
+fail_pool:
+	rte_mempool_free(pool);
+fail_eal:
+	rte_eal_cleanup();
+	return NULL;
+}
+
+static void ports_close(struct rte_mempool *pool)
+{
+	host_tun_close();
+	ports_stop();
+	rcu_free();
+	rte_mempool_free(pool);
+	rte_eal_cleanup();
+}
+
+// The last that needs root, and the first that others can see.
+static int rights_give_up(const char *run_dir, const struct config *config)
+{
+	if (show_register() != 0 || port_show_register() != 0 ||
+		boot_config_keep(run_dir, config) != 0 || privs_drop() != 0)
+		return -EPERM;
+	return mirror_start();
+}
+
+// Forwards until a signal comes.
+static void forward(const struct watch *watch, const struct config_dataplane *c)
+{
+	watchdog_init();
+	// Not before the expected home prefixes are in the FIB.
+	if (mirror_flush(MIRROR_FLUSH_MS) != 0)
+		log_warn("mirror_slow waited_ms=%d", MIRROR_FLUSH_MS);
+	workers_launch();
+	sd_notify(0, "READY=1");
+	log_info("ready ports=%u workers=%u max_bindings=%u", n_ports, n_workers, c->max_bindings);
+	run(watch);
+	sd_notify(0, "STOPPING=1");
+	workers_stop();
+}
+
 static int serve(const struct options *o, const struct config *config, int signal_fd)
 {
 	const struct config_dataplane *c = &config->dataplane;
@@ -336,25 +395,14 @@ static int serve(const struct options *o, const struct config *config, int signa
 		.max_bindings = c->max_bindings,
 		.orphan_hold_s = c->orphan_hold_s,
 	};
-	struct rte_mempool *pool;
-	struct watch watch;
 	int host_fd, status = EXIT_BOOT;
+	struct rte_mempool *pool = ports_open(c, o->run_dir, &host_fd);
+	struct watch watch;
 
-	domain_init(c);
-	if (eal_start(c, o->run_dir) != 0)
-		return status;
-	pool = port_pool_make(c);
 	if (pool == NULL)
-		goto fail_eal;
-	if (rcu_init(c->n_workers) != 0)
-		goto fail_pool;
-	if (ports_start(c, c->n_workers, pool) != 0)
-		goto fail_rcu;
-	host_fd = host_tun_open();
-	if (host_fd < 0)
-		goto fail_ports;
+		return status;
 	if (mirror_init(c) != 0)
-		goto fail_host;
+		goto fail_ports;
 	if (pmtu_init() != 0 || pump_init(pool, host_fd) != 0)
 		goto fail_mirror;
 	if (police_init(rte_get_tsc_hz()) != 0)
@@ -368,21 +416,10 @@ static int serve(const struct options *o, const struct config *config, int signa
 	anchor_expect(config);
 	if (watch_init(&watch, signal_fd, host_fd) != 0)
 		goto fail_workers;
-	if (show_register() != 0 || port_show_register() != 0 ||
-		boot_config_keep(o->run_dir, config) != 0 || privs_drop() != 0 ||
-		mirror_start() != 0)
+	if (rights_give_up(o->run_dir, config) != 0)
 		goto fail_watch;
-	watchdog_init();
-	// Not before the expected home prefixes are in the FIB.
-	if (mirror_flush(MIRROR_FLUSH_MS) != 0)
-		log_warn("mirror_slow waited_ms=%d", MIRROR_FLUSH_MS);
-	workers_launch();
-	sd_notify(0, "READY=1");
-	log_info("ready ports=%u workers=%u max_bindings=%u", n_ports, n_workers, c->max_bindings);
-	run(&watch);
-	sd_notify(0, "STOPPING=1");
+	forward(&watch, c);
 	status = EXIT_SUCCESS;
-	workers_stop();
 fail_watch:
 	show_gate_close();
 	close(watch.epoll_fd);
@@ -396,16 +433,8 @@ fail_pump:
 	pmtu_free();
 fail_mirror:
 	mirror_stop();
-fail_host:
-	host_tun_close();
 fail_ports:
-	ports_stop();
-fail_rcu:
-	rcu_free();
-fail_pool:
-	rte_mempool_free(pool);
-fail_eal:
-	rte_eal_cleanup();
+	ports_close(pool);
 	return status;
 }
 
