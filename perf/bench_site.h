@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// What surrounds the benchmark's workers: one net_null port, routes, an agent address with its home
+// prefix, bindings.
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/worker.h"
+#include "perf/bench_traffic.h"
+
+enum { SITE_WORKERS = 2 };
+
+// Of each worker's queue.
+extern struct traffic site_traffic[SITE_WORKERS];
+
+// Brings all but the bindings up, after rte_eal_init. Returns: 0, or negative errno with the reason said.
+int site_start(void);
+void site_stop(void);
+
+// Makes a table of n bindings and gives it to the workers. Returns: bindings per second, 0 on failure.
+double site_bind(uint32_t n);
+void site_unbind(void);
+
+// Lets worker 0 be what it is when it is the only one, or one of two that share all bindings.
+void site_set_alone(bool is_alone);
+
+// A new version of mobile i's binding with this care-of address. Returns: as bindtab_set.
+int site_handover(uint32_t i, const struct ip6 *care_of);

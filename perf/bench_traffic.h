@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The benchmark's generator: a receive callback that fills what net_null hands out with frames of
+// random mobiles, measures the time between bursts, and stops the worker when its round is over.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/base/wire.h"
+
+enum traffic_kind {
+	TRAFFIC_PLAIN, // to be forwarded without a tunnel
+	TRAFFIC_DOWN, // to home addresses
+	TRAFFIC_UP, // out of tunnels
+	TRAFFIC_MIXED, // a tenth plain, the rest half down, half up
+};
+
+enum {
+	TRAFFIC_ROUTES = 1000,
+	TRAFFIC_BURST_TICK = 16, // TSC ticks of one bin of burst times
+	TRAFFIC_BURST_BINS = 1 << 14,
+};
+
+// Of one receive queue, used by the worker that polls it.
+struct traffic {
+	enum traffic_kind kind;
+	uint64_t random;
+	uint32_t first_mobile, n_mobiles; // that take part
+	uint32_t turn;
+	uint64_t left; // packets until worker_stop is set
+	uint64_t done; // packets handed out since traffic_begin
+	uint64_t last_tsc; // of the last burst, 0 = none yet
+	uint32_t *bursts; // [TRAFFIC_BURST_BINS], or NULL
+} __attribute__((aligned(64)));
+
+// What every frame has in common. mac: of the port. Before the first round.
+void traffic_init(const struct rte_ether_addr *mac);
+
+// Begins a round of so many packets.
+void traffic_begin(struct traffic *t, enum traffic_kind kind, uint64_t packets);
+
+// The receive callback; arg is the queue's struct traffic.
+uint16_t traffic_stamp(
+	uint16_t port, uint16_t queue, struct rte_mbuf **pkts, uint16_t n, uint16_t max, void *arg);
+
+// The time in ns that a share of all bursts (0..1) took at most; 0 when there was none.
+double traffic_burst_ns(const uint32_t *bursts, double share);
+
+// Home address i, and its care-of address, which lies behind one of TRAFFIC_ROUTES routes 2400:0:r::/48.
+struct ip6 traffic_home(uint32_t i);
+struct ip6 traffic_care_of(uint32_t i);
+
+// The agent's address 2001:db8:1::1, whose /64 is the home prefix.
+extern const struct ip6 traffic_agent;
+
+// The next pseudo-random number below n.
+static inline uint32_t traffic_random(uint64_t *state, uint32_t n)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (uint32_t)(((*state >> 32) * n) >> 32);
+}
