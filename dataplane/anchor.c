@@ -124,14 +124,18 @@ int anchor_home_prefix_set(const struct api_home_prefix_set *set)
 	own.domain = (uint32_t)domain;
 	home_prefix_is_fresh[set->home_prefix] = true;
 	old = anchor_home_prefixes[set->home_prefix];
-	if (old != NULL && same_home_prefix(old, &own))
+	if (old != NULL && same_home_prefix(old, &own) && old->protect == own.protect)
 		return 0;
-	if (old != NULL)
-		home_prefix_drop(set->home_prefix);
 	copy = malloc(sizeof(*copy));
 	if (copy == NULL)
 		return -ENOMEM;
 	*copy = own;
+	if (old != NULL && same_home_prefix(old, &own)) {
+		ANCHOR_SWAP(&anchor_home_prefixes[set->home_prefix], copy);
+		return 0;
+	}
+	if (old != NULL)
+		home_prefix_drop(set->home_prefix);
 	ANCHOR_SWAP(&anchor_home_prefixes[set->home_prefix], copy);
 	mirror_home_prefix_set(&own);
 	// The kernel itself talks to mobiles of domain 0 only: it could not tell the others apart.

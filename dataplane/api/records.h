@@ -10,17 +10,19 @@
 // the packet leaves.
 //
 //   connect     both sides send HELLO first; a wrong version or size closes the connection.
-//   fill        control: SYNC_BEGIN, AGENT_SET..., HOME_PREFIX_SET..., BINDING_SET..., SYNC_END.
+//   fill        control: SYNC_BEGIN, AGENT_SET..., HOME_PREFIX_SET..., SA_SET..., BINDING_SET...,
+//               SYNC_END.
 //               What was not set again between the two is stale; the dataplane sweeps it unless
 //               that is more than API_SWEEP_MAX_PERCENT of what it had at SYNC_BEGIN, or anything
 //               at all of what another store filled in. Then it answers with -ECANCELED in
 //               SYNC_DONE, and again with every change of the number of stale entries, and keeps
 //               them until a forced SYNC_END, at most for the orphan hold; after that it sweeps
 //               them and says so with SYNC_DONE 0.
-//   run         control: BINDING_SET / BINDING_DEL, PACKET_OUT. Dataplane: PUNT, COUNTERS (final
-//               ones of every entry that was replaced or removed), BINDING_ERR.
-//   credit      BINDING_SET and BINDING_DEL with API_REC_BULK count against a window of
-//               API_BULK_WINDOW records; CREDIT gives back as many as were taken in. So a resync
+//   run         control: BINDING_SET / BINDING_DEL, SA_SET / SA_DEL / SA_GRANT, PACKET_OUT.
+//               Dataplane: PUNT, COUNTERS (final ones of every entry that was replaced or removed),
+//               BINDING_ERR, SA_EVENT, SA_ERR.
+//   credit      BINDING_SET, BINDING_DEL, SA_SET and SA_DEL with API_REC_BULK count against a window
+//               of API_BULK_WINDOW records; CREDIT gives back as many as were taken in. So a resync
 //               never stands in front of an answer for longer than the window takes.
 //   punts       The dataplane has at most API_PUNT_WINDOW punts on their way; PUNT_CREDIT gives back as
 //               many as control is done with. What comes beyond waits in the dataplane, which thereby
@@ -37,7 +39,7 @@
 #define API_SOCKET_NAME "dataplane.sock"
 
 enum {
-	API_VERSION = 2,
+	API_VERSION = 3,
 	API_MSG_MAX = 60 * 1024, // below the default socket buffer's largest message
 	API_BULK_WINDOW = 4096, // records
 	API_PUNT_WINDOW = 1024, // records
@@ -47,6 +49,9 @@ enum {
 	API_NO_ENCAP_LIMIT = 256,
 	API_PACKET_MAX = 9216, // largest packet that is punted or sent
 	API_SWEEP_MAX_PERCENT = 5,
+	API_SA_MAX_KEYS = 128, // bytes of both keys
+	API_SA_MAX_WINDOW = 4096, // packets
+	API_SPI_MIN = 256, // RFC 4303 section 2.1
 };
 
 enum api_type {
@@ -65,12 +70,18 @@ enum api_type {
 	API_PACKET_OUT, // down
 	API_PUNT, // up
 	API_PUNT_CREDIT, // down
+	API_SA_SET, // down
+	API_SA_DEL, // down
+	API_SA_GRANT, // down
+	API_SA_ERR, // up
+	API_SA_EVENT, // up
 	API_TYPE_MAX,
 };
 
 // Flags of a record.
 enum {
-	API_REC_BULK = 0x01, // BINDING_SET, BINDING_DEL: counts against the credit window
+	API_REC_BULK =
+		0x01, // BINDING_SET, BINDING_DEL, SA_SET, SA_DEL: counts against the credit window
 };
 
 // Head of every record.
@@ -139,6 +150,8 @@ struct api_home_prefix_set {
 	uint8_t prefix_len; // at least 16
 	uint32_t domain;
 	struct ip6 prefix;
+	uint32_t protect; // API_SA_BIT of each use that its mobiles may have only under an SA
+	uint32_t reserved;
 };
 
 // How packets reach a care-of address.
@@ -218,17 +231,23 @@ struct api_credit {
 	uint32_t reserved;
 };
 
-// A whole IPv6 packet of ours to send; routed like any other, not counted as forwarded.
+// A whole IPv6 packet of ours to send; routed like any other, not counted as forwarded. With a slot it
+// leaves under that slot's SA of sa_use in transport mode: the dataplane puts ESP in front of what stands
+// behind the routing header, if there is one (RFC 6275 section 6.4.1, RFC 3776 section 3.1). Without such
+// an SA it is dropped.
 struct api_packet_out {
 	struct api_rec rec;
 	uint32_t packet_len;
-	uint32_t reserved;
+	uint32_t sa_slot; // 0 = none
+	uint8_t sa_use; // enum api_sa_use, 0 = none
+	uint8_t reserved[7];
 	uint8_t packet[];
 };
 
 // Why a packet was punted.
 enum api_punt_lane {
 	API_PUNT_MH = 1, // Mobility Header to an address of ours
+	API_PUNT_DISCOVERY = 2, // ICMPv6 Mobile Prefix Solicitation, under an SA
 };
 
 // A whole IPv6 packet for control with what the dataplane knows of its way here, which no sender
@@ -242,14 +261,145 @@ struct api_punt {
 	struct ip6 outer_src; // of the tunnel; else of the packet itself
 	struct ip6 outer_dst;
 	uint32_t sa_slot; // of the SA that protected it, 0 = none
-	uint32_t reserved;
-	uint8_t packet[];
+	uint8_t sa_use; // enum api_sa_use of that SA, 0 = none
+	uint8_t reserved[3];
+	uint8_t packet[]; // without ESP
 };
 
 struct api_punt_credit {
 	struct api_rec rec;
 	uint32_t n; // punts that control is done with since the last PUNT_CREDIT
 	uint32_t reserved;
+};
+
+// --- Security associations (RFC 4301, RFC 4303) ----------------------------------------------------
+//
+// A slot is one mobile's home address at one agent address: stable, chosen by control, 1 and above. For
+// each use and direction it holds the newest SA, and inbound the older one beside it until that is
+// deleted; what a use sends goes under the SA set last. A binding's care-of entry names the slot, and its
+// care-of address is the other end of the slot's tunnels: so both move in one publish.
+
+// What an SA is for.
+enum api_sa_use {
+	API_SA_SIGNALLING = 1, // transport mode, Mobility Headers but those of return routability
+	API_SA_DISCOVERY = 2, // transport mode, ICMPv6 Mobile Prefix Solicitation and Advertisement
+	API_SA_ROUTABILITY = 3, // tunnel mode, Home Test Init and Home Test
+	API_SA_PAYLOAD = 4, // tunnel mode, everything else
+	API_SA_USE_MAX,
+};
+
+#define API_SA_BIT(use) (1u << (use))
+
+enum api_sa_direction {
+	API_SA_IN = 1, // from the mobile
+	API_SA_OUT = 2,
+	API_SA_DIRECTION_MAX,
+};
+
+// RFC 8221. The sizes of keys choose among AES-128 and AES-256.
+enum api_sa_encryption {
+	API_SA_AES_GCM_16 = 1, // RFC 4106; the key with its salt of 4 bytes behind it
+	API_SA_CHACHA20_POLY1305, // RFC 7634; salt likewise
+	API_SA_AES_CBC, // RFC 3602
+	API_SA_NULL, // RFC 2410
+	API_SA_3DES_CBC, // RFC 2451; only in builds with legacy_crypto
+	API_SA_ENCRYPTION_MAX,
+};
+
+enum api_sa_authentication {
+	API_SA_AEAD = 0, // the encryption does it
+	API_SA_HMAC_SHA1_96, // RFC 2404
+	API_SA_HMAC_SHA256_128, // RFC 4868
+	API_SA_HMAC_SHA384_192,
+	API_SA_HMAC_SHA512_256,
+	API_SA_AUTHENTICATION_MAX,
+};
+
+enum {
+	API_SA_ESN = 0x01, // extended sequence numbers, RFC 4303 section 2.2.1
+};
+
+// Adds an SA. The same again (slot, use, direction, SPI and keys) keeps counters and window and raises
+// the sequence only.
+struct api_sa_set {
+	struct api_rec rec;
+	uint32_t slot;
+	uint32_t spi; // host order, at least API_SPI_MIN
+	uint8_t use; // enum api_sa_use
+	uint8_t direction; // enum api_sa_direction
+	uint8_t encryption; // enum api_sa_encryption
+	uint8_t authentication; // enum api_sa_authentication
+	uint8_t flags; // API_SA_*
+	uint8_t protect; // API_SA_BIT of each use that this mobile may have only under an SA
+	uint16_t agent; // index of the agent address
+	uint16_t
+		replay_window; // in: packets, a multiple of 32 up to API_SA_MAX_WINDOW, 0 = no check
+	uint16_t enc_key_len; // bytes, with the salt
+	uint16_t auth_key_len; // bytes, 0 with API_SA_AEAD
+	uint16_t reserved;
+	uint32_t domain; // of the home address
+	uint32_t reserved2;
+	struct ip6 home;
+	uint64_t seq_next; // out: the first sequence number to use, at least 1
+	uint64_t seq_limit; // out: the first that must not be used
+	uint64_t life_packets; // both 0 = no limit
+	uint64_t life_bytes;
+	uint8_t keys[]; // enc_key_len bytes, then auth_key_len
+};
+
+// Names one SA.
+struct api_sa_del {
+	struct api_rec rec;
+	uint32_t slot;
+	uint32_t spi;
+	uint8_t use;
+	uint8_t direction;
+	uint16_t agent;
+	uint32_t reserved;
+};
+
+// Raises the limit of an outbound SA's sequence numbers.
+struct api_sa_grant {
+	struct api_rec rec;
+	uint32_t slot;
+	uint32_t spi;
+	uint8_t use;
+	uint8_t direction;
+	uint16_t agent;
+	uint32_t reserved;
+	uint64_t seq_limit;
+};
+
+// The SA_SET of this SA did not take effect: -ENOSPC (full, or slot too high), -EEXIST (its SPI is another
+// slot's), -EOPNOTSUPP (algorithms or key sizes), -ENOENT (agent or domain unknown).
+struct api_sa_err {
+	struct api_rec rec;
+	uint32_t slot;
+	uint32_t spi;
+	uint8_t use;
+	uint8_t direction;
+	uint16_t agent;
+	int32_t error;
+};
+
+enum api_sa_event_type {
+	API_SA_LOW = 1, // outbound: three quarters of the grant are used; grant more
+	API_SA_EXPIRED, // packets, bytes or sequence numbers are used up: it carries nothing any more
+	API_SA_FINAL, // gone, with its account
+};
+
+struct api_sa_event {
+	struct api_rec rec;
+	uint32_t slot;
+	uint32_t spi;
+	uint8_t use;
+	uint8_t direction;
+	uint16_t agent;
+	uint8_t event; // enum api_sa_event_type
+	uint8_t reserved[3];
+	uint64_t seq; // out: the next one to use; in: the highest seen
+	uint64_t packets; // that passed every check
+	uint64_t bytes;
 };
 
 #define API_ASSERT_SIZE(type) static_assert(sizeof(struct type) % 8 == 0, #type)
@@ -268,6 +418,11 @@ API_ASSERT_SIZE(api_credit);
 API_ASSERT_SIZE(api_packet_out);
 API_ASSERT_SIZE(api_punt);
 API_ASSERT_SIZE(api_punt_credit);
+API_ASSERT_SIZE(api_sa_set);
+API_ASSERT_SIZE(api_sa_del);
+API_ASSERT_SIZE(api_sa_grant);
+API_ASSERT_SIZE(api_sa_err);
+API_ASSERT_SIZE(api_sa_event);
 #undef API_ASSERT_SIZE
 
 // The least length of a record of each type, 0 = unknown type. Both sides check it, and what
@@ -290,6 +445,11 @@ static inline uint32_t api_min_len(uint16_t type)
 		[API_PACKET_OUT] = sizeof(struct api_packet_out),
 		[API_PUNT] = sizeof(struct api_punt),
 		[API_PUNT_CREDIT] = sizeof(struct api_punt_credit),
+		[API_SA_SET] = sizeof(struct api_sa_set),
+		[API_SA_DEL] = sizeof(struct api_sa_del),
+		[API_SA_GRANT] = sizeof(struct api_sa_grant),
+		[API_SA_ERR] = sizeof(struct api_sa_err),
+		[API_SA_EVENT] = sizeof(struct api_sa_event),
 	};
 
 	return type < API_TYPE_MAX ? min_len[type] : 0;

@@ -23,6 +23,9 @@ static size_t tail_len(const struct api_rec *rec)
 		return ((const struct api_packet_out *)rec)->packet_len;
 	case API_PUNT:
 		return ((const struct api_punt *)rec)->packet_len;
+	case API_SA_SET:
+		return (size_t)((const struct api_sa_set *)rec)->enc_key_len +
+		       ((const struct api_sa_set *)rec)->auth_key_len;
 	default:
 		return 0;
 	}
@@ -40,6 +43,8 @@ static bool rec_is_sound(const struct api_rec *rec, size_t left)
 		if (set->n_care_of < 1 || set->n_care_of > API_MAX_CARE_OF)
 			return false;
 	}
+	if (rec->type == API_SA_SET && tail_len(rec) > API_SA_MAX_KEYS)
+		return false;
 	return tail_len(rec) <= API_MSG_MAX && min + tail_len(rec) <= rec->len;
 }
 

@@ -17,5 +17,5 @@ struct api_walk {
 struct api_walk api_walk_start(const void *msg, size_t len);
 
 // The next record, borrowed from the message, with its length and variable tail checked (so that
-// care_of[n_care_of] and packet[packet_len] lie inside it), or NULL at the end or on error.
+// care_of[n_care_of], packet[packet_len] and both keys lie inside it), or NULL at the end or on error.
 const struct api_rec *api_walk_next(struct api_walk *walk);

@@ -50,7 +50,7 @@ class Record:
             self.care_of = text(body[32:48])
             self.agent, _bid, self.mode = struct.unpack_from("=HHB", body, 48)
         if kind == PACKET_OUT:
-            self.packet = body[8:8 + struct.unpack_from("=I", body)[0]]
+            self.packet = body[16:16 + struct.unpack_from("=I", body)[0]]
 
 
 class Dataplane:

@@ -19,6 +19,7 @@ static void touch_tail(const struct api_rec *rec)
 	const struct api_binding_set *set = (const void *)rec;
 	const struct api_packet_out *out = (const void *)rec;
 	const struct api_punt *punt = (const void *)rec;
+	const struct api_sa_set *sa = (const void *)rec;
 
 	if (rec->type == API_BINDING_SET) {
 		for (unsigned int i = 0; i < set->n_care_of; i++)
@@ -29,6 +30,9 @@ static void touch_tail(const struct api_rec *rec)
 	} else if (rec->type == API_PUNT) {
 		for (uint32_t i = 0; i < punt->packet_len; i++)
 			touched += punt->packet[i];
+	} else if (rec->type == API_SA_SET) {
+		for (uint32_t i = 0; i < (uint32_t)sa->enc_key_len + sa->auth_key_len; i++)
+			touched += sa->keys[i];
 	}
 }
 

@@ -135,6 +135,38 @@ static void test_packets(void)
 	}
 }
 
+static void test_keys(void)
+{
+	static const struct {
+		uint16_t enc, auth;
+		int expect;
+	} rows[] = {
+		{ 0, 0, 1 },
+		{ 36, 0, 1 },
+		{ 32, 64, 1 },
+		{ 64, 64, 1 },
+		{ 65, 64, -EPROTO },
+		{ 0, 129, -EPROTO },
+		{ UINT16_MAX, UINT16_MAX, -EPROTO },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message m = { .len = 0 };
+		struct api_sa_set *set = add(&m, API_SA_SET, sizeof(*set) + 136);
+
+		set->enc_key_len = rows[i].enc;
+		set->auth_key_len = rows[i].auth;
+		CU_ASSERT_EQUAL(walk_all(&m), rows[i].expect);
+	}
+	for (uint16_t len = 0; len <= 16; len++) {
+		struct message m = { .len = 0 };
+		struct api_sa_set *set = add(&m, API_SA_SET, sizeof(*set) + 8);
+
+		set->enc_key_len = len;
+		CU_ASSERT_EQUAL(walk_all(&m), len <= 8 ? 1 : -EPROTO);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -143,6 +175,7 @@ int main(void)
 		{ "wrong lengths", test_lengths },
 		{ "numbers of care-of entries", test_care_ofs },
 		{ "packet lengths", test_packets },
+		{ "keys", test_keys },
 		CU_TEST_INFO_NULL,
 	};
 
