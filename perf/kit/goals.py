@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the Unwired authors
+"""What we promise of speed, as ratios of things measured in the same run, and whether it is kept."""
+
+import statistics
+
+from .noise import ratios, summary
+
+
+class Rows:
+    """The rows of a result, by name and number of bindings."""
+
+    def __init__(self, result):
+        self.by_key = {(r["row"], r["bindings"]): r for r in result["rows"]}
+        self.sizes = sorted({b for name, b in self.by_key if name == "encap"})
+
+    def row(self, name, bindings):
+        return self.by_key.get((name, bindings))
+
+    def ns(self, name, bindings):
+        """Nanoseconds a packet of each round, or None."""
+        row = self.row(name, bindings)
+        return row["ns"]["rounds"] if row and "ns" in row else None
+
+    def speed(self, name, base, bindings):
+        """How fast one thing is against another at so many bindings, by rounds."""
+        over, under = self.ns(base, bindings), self.ns(name, bindings)
+        return summary(ratios(over, under)) if over and under else None
+
+    def worst_speed(self, name, base):
+        """The same at the size where it comes out lowest."""
+        found = [(self.speed(name, base, n), n) for n in self.sizes]
+        found = [(s, n) for s, n in found if s]
+        if not found:
+            return None
+        worst, at = min(found, key=lambda f: f[0]["median"])
+        return {**worst, "bindings": at}
+
+    def extra(self, name, key, least=0):
+        """A figure beside the nanoseconds, of the largest size that has it, from `least` bindings on."""
+        for n in sorted((b for row, b in self.by_key if row == name and b >= least), reverse=True):
+            value = self.row(name, n).get("extra", {}).get(key)
+            if value is not None:
+                return {"median": value, "bindings": n}
+        return None
+
+
+def _at(name, base, bindings):
+    def value(rows):
+        return rows.speed(name, base, bindings)
+    return value
+
+
+def _misses(rows):
+    """What ten million bindings cost more than a thousand, in units of two random lines of memory."""
+    few, many = rows.ns("encap", 1000), rows.ns("encap", 10_000_000)
+    line = rows.ns("memory_lines", 10_000_000)
+    if not few or not many or not line:
+        return None
+    few = statistics.median(few)  # of another process: its rounds pair with none of these
+    if len(many) != len(line):
+        many, line = [statistics.median(many)], [statistics.median(line)]
+    return {**summary([(m - few) / (2 * one) for m, one in zip(many, line)]), "bindings": 10_000_000}
+
+
+def _extra(name, key, least=0):
+    def value(rows):
+        return rows.extra(name, key, least)
+    return value
+
+
+# id, what, the least (or most) it must be, what we aim at, whether more is better, the value.
+GOALS = (
+    ("encap_1k", "encapsulation at 1k bindings / M", 0.25, 0.36, True, _at("encap", "mac", 1000)),
+    ("encap_10m", "encapsulation at 10M / M", 0.16, 0.24, True, _at("encap", "mac", 10_000_000)),
+    ("misses", "(ns at 10M - ns at 1k) / two random memory lines", 1.5, 1.0, False, _misses),
+    ("decap", "decapsulation with source check / encapsulation", 0.90, 1.0, True,
+     lambda rows: rows.worst_speed("decap", "encap")),
+    ("mixed", "half down, half up, 10% plain / encapsulation", 0.85, 0.95, True,
+     lambda rows: rows.worst_speed("mixed", "encap")),
+    ("memory", "bytes a binding in the dataplane", 192, 128, False,
+     _extra("memory", "bytes_per_binding", 100_000)),
+)
+
+
+def mark(value, must, aim, more_is_better):
+    """How a value stands to its two limits."""
+    def reaches(limit):
+        return value >= limit if more_is_better else value <= limit
+
+    return "aim" if reaches(aim) else "must" if reaches(must) else "MISSED"
+
+
+def table(result):
+    """The goals with what was measured: [{"id", "what", "must", "aim", "more_is_better", "median"?,
+    "min"?, "max"?, "bindings"?, "mark"}]. What this run did not measure has the mark "-"."""
+    rows = Rows(result)
+    found = []
+    for id_, what, must, aim, more, value_of in GOALS:
+        goal = {"id": id_, "what": what, "must": must, "aim": aim, "more_is_better": more}
+        value = value_of(rows)
+        if value is None:
+            found.append({**goal, "mark": "-"})
+        else:
+            found.append({**goal, **value, "mark": mark(value["median"], must, aim, more)})
+    return found

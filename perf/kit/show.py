@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the Unwired authors
+"""A result as text for people, and as the chart."""
+
+import statistics
+
+from . import chart
+
+WITHOUT_NIC = ("Taken WITHOUT a network card: net_null ports whose receive callback makes the packets. "
+               "Rates are of the worker alone;\na NIC's driver adds 10 to 20 ns a packet. Ratios are what counts; "
+               "absolute figures hold for this machine at this hour.")
+
+
+def _number(value):
+    if value == 0 or value == int(value) and abs(value) >= 10:
+        return f"{value:.0f}"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def human(bindings):
+    for limit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if bindings >= limit:
+            return f"{bindings / limit:g}{letter}"
+    return str(bindings)
+
+
+def machine_lines(machine):
+    kind = "virtual machine" if machine["is_virtual"] else "machine"
+    heard = next((c for c in machine.get("heard", []) if c["core"] == machine["core"]), None)
+    pages = "2 MB hugepages" if machine["hugepages"] else "NO hugepages: misses of the TLB weigh in"
+    yield (f"{machine['cpu']}, {machine['cores']} cores, {kind}, kernel {machine['kernel']}, "
+           f"DPDK {machine['dpdk']}; {pages}")
+    if heard:
+        yield (f"measured on core {machine['core']}: others took {heard['lost'] * 100:.2f} % of it, "
+               f"longest pause {heard['longest_pause_us']:.0f} us")
+        if heard["lost"] > 0.01:
+            yield "this core is NOT quiet: expect scatter, repeat on a quiet machine"
+
+
+def rows_lines(result):
+    """Every row: nanoseconds, rate, scatter, and the time of a burst."""
+    yield f"{'row':<16}{'bindings':>9}{'ns':>9}{'min':>9}{'max':>9}{'Mpps':>9}   burst us p50/p99/p99.9"
+    for row in result["rows"]:
+        ns = row.get("ns")
+        if not ns:
+            continue
+        burst = row.get("burst_ns") or {}
+        times = "/".join(f"{burst[k] / 1000:.2f}" for k in ("p50", "p99", "p99.9") if burst.get(k))
+        yield (f"{row['row']:<16}{human(row['bindings']):>9}{ns['median']:>9.2f}{ns['min']:>9.2f}"
+               f"{ns['max']:>9.2f}{1e3 / ns['median']:>9.2f}   {times}".rstrip())
+
+
+def micro_lines(result):
+    """Micro benchmarks: TSC cycles for a packet or an operation."""
+    micro = result.get("micro")
+    if not micro:
+        return
+    yield f"{'table or stage':<28}{'entries':>9}{'cycles':>9}{'min':>9}{'max':>9}{'ns':>9}"
+    for row in micro:
+        cycles = row["cycles"]
+        yield (f"{row['row']:<28}{human(row['entries']):>9}{cycles['median']:>9.1f}{cycles['min']:>9.1f}"
+               f"{cycles['max']:>9.1f}{cycles['median'] / result['machine']['tsc_hz'] * 1e9:>9.2f}")
+
+
+def table_lines(table):
+    """The goals with their marks."""
+    width = max(len(goal["what"]) for goal in table)
+    yield f"{'':<{width}}{'at':>7}{'value':>9}{'min':>9}{'max':>9}{'must':>8}{'aim':>8}"
+    for goal in table:
+        limits = f"{_number(goal['must']):>8}{_number(goal['aim']):>8}"
+        if goal["mark"] == "-":
+            yield f"{goal['what']:<{width}}{'':>7}{'-':>9}{'':>18}{limits}   not measured"
+            continue
+        at = human(goal["bindings"]) if goal.get("bindings") else ""
+        spread = "".join(f"{_number(goal[k]):>9}" if k in goal else f"{'':>9}" for k in ("min", "max"))
+        yield (f"{goal['what']:<{width}}{at:>7}{_number(goal['median']):>9}{spread}{limits}   "
+               f"{goal['mark']}")
+
+
+def lines(result):
+    yield from machine_lines(result["machine"])
+    yield ""
+    yield from rows_lines(result)
+    yield ""
+    micro = list(micro_lines(result))
+    if micro:
+        yield from micro
+        yield ""
+    yield from table_lines(result["table"])
+    yield ""
+    yield WITHOUT_NIC
+
+
+def _curve(result, row_name, name, **how):
+    points = []
+    for row in result["rows"]:
+        if row["row"] == row_name and row["bindings"] > 0 and "ns" in row:
+            ns = row["ns"]
+            points.append((row["bindings"], 1e3 / ns["median"], 1e3 / ns["max"], 1e3 / ns["min"]))
+    points.sort()
+    return [{"name": name, "points": points, "colour": chart.COLOURS.get(row_name), **how}] if points else []
+
+
+def _memory_limit(result):
+    """What fetching two random lines a packet would allow if nothing else took time."""
+    ns = [r["ns"]["median"] for r in result["rows"] if r["row"] == "memory_lines"]
+    sizes = sorted({r["bindings"] for r in result["rows"] if r["row"] == "encap"})
+    if not ns or not sizes:
+        return []
+    mpps = 1e3 / (2 * statistics.median(ns))
+    return [{"name": "two random memory lines", "colour": chart.COLOURS["memory"], "dash": "2 4",
+             "points": [(n, mpps) for n in sorted({sizes[0], sizes[-1]})]}]
+
+
+def _peers(peers):
+    out = []
+    for i, peer in enumerate(peers.get("peers", []) if peers else []):
+        out.append({"name": peer["name"], "colour": chart.PEER_COLOURS[i % len(chart.PEER_COLOURS)],
+                    "dash": "7 3", "points": sorted(map(tuple, peer["points"]))})
+    return out
+
+
+def svg(result, peers=None):
+    """The chart: our curves, M, the memory limit and, if given, peers' figures."""
+    series = _curve(result, "mac", "M: MAC forwarding", dash="1 0")
+    series += _memory_limit(result)
+    series += _curve(result, "encap", "Unwired encapsulation", is_ours=True)
+    series += _curve(result, "decap", "Unwired decapsulation", is_ours=True)
+    series += _peers(peers)
+    machine = result["machine"]
+    notes = [f"Without a NIC: {machine['cpu']}, one core, 78-byte frames, random home addresses; "
+             f"bars: all rounds."]
+    if peers:
+        notes.append(f"Peers: {peers['taken']}")
+    title = "Packets a second over the number of bindings"
+    return chart.draw(title, f"Unwired {result['version']}, {result['taken'][:10]}", series, notes)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the Unwired authors
+"""The performance kit: that it works and what it says is sane; never how fast anything is."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree as tree
+
+import pytest
+
+from harness.box import BUILD
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PERF = ROOT / "perf"
+sys.path.insert(0, str(PERF))
+
+from kit import goals, noise, show  # noqa: E402
+
+
+def run(*command, timeout_s=120):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=timeout_s,
+                          env={**os.environ, "UNWIRED_BUILD": str(BUILD)})
+
+
+def row(name, bindings, ns):
+    """A row with seven rounds that scatter by a few per cent."""
+    rounds = [ns * (1 + 0.004 * ((i * 5) % 7 - 3)) for i in range(7)]
+    return {"row": name, "bindings": bindings, "ns": {**noise.summary(rounds), "rounds": rounds}}
+
+
+@pytest.fixture
+def result():
+    """A result as perf/run would write it, on a machine as it might be."""
+    rows = [row("memory_lines", 10_000_000, 6.0),
+            {"row": "memory", "bindings": 10_000_000, "extra": {"bytes_per_binding": 130.0}}]
+    for bindings, ns in ((1000, 28.0), (1_000_000, 38.0), (10_000_000, 43.0)):
+        rows += [row("mac", bindings, 8.0), row("encap", bindings, ns), row("decap", bindings, ns * 1.3),
+                 row("mixed", bindings, ns * 1.1)]
+    return {"format": 1, "taken": "2026-01-01T00:00:00", "version": "0", "mode": "full",
+            "has_nic": False, "rows": rows, "machine": {
+                "cpu": "some", "cores": 2, "is_virtual": True, "kernel": "6", "dpdk": "22",
+                "hugepages": True, "core": 1, "heard": [], "tsc_hz": 2e9}}
+
+
+def written(folder, result):
+    folder.mkdir()
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder / "result.json"
+
+
+def slower(result, name, factor):
+    """A copy in which one row takes longer by that factor."""
+    other = copy.deepcopy(result)
+    for each in other["rows"]:
+        if each["row"] == name:
+            each["ns"]["rounds"] = [v * factor for v in each["ns"]["rounds"]]
+    return other
+
+
+def test_goals_are_judged_by_their_limits(result):
+    table = {goal["id"]: goal for goal in goals.table(result)}
+    assert table["encap_1k"]["median"] == pytest.approx(8 / 28, rel=0.02)
+    assert table["encap_1k"]["mark"] == "must"
+    assert table["misses"]["median"] == pytest.approx((43 - 28) / 12, rel=0.05)
+    assert table["misses"]["mark"] == "must"
+    assert table["decap"]["mark"] == "MISSED"  # 1/1.3 of encapsulation
+    assert table["mixed"]["mark"] == "must"
+    assert table["memory"]["mark"] == "must"
+
+
+def test_what_was_not_measured_is_said(result):
+    result["rows"] = [r for r in result["rows"] if r["bindings"] != 10_000_000]
+    marks = {goal["id"]: goal["mark"] for goal in goals.table(result)}
+    assert marks["encap_10m"] == marks["misses"] == marks["memory"] == "-"
+    result["table"] = goals.table(result)
+    text = "\n".join(show.lines(result))
+    assert text.count("not measured") == 3
+    assert "WITHOUT a network card" in text
+
+
+def test_chart_has_our_curves_and_the_peers(result):
+    peers = json.loads((PERF / "peers.json").read_text())
+    picture = tree.fromstring(show.svg(result, peers))
+    texts = {t.text for t in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"M: MAC forwarding", "Unwired encapsulation", "two random memory lines"} <= texts
+    assert {p["name"] for p in peers["peers"]} <= texts
+    lines = list(picture.iter("{http://www.w3.org/2000/svg}polyline"))
+    assert len(lines) == 4 + len(peers["peers"])
+
+
+@pytest.mark.parametrize("name,factor,status,word", [
+    ("encap", 1.0, 0, "nothing became slower"),
+    ("encap", 1.01, 0, "nothing became slower"),  # less than three per cent
+    ("encap", 1.10, 1, "SLOWER"),
+    ("encap", 0.80, 0, "faster"),
+    ("mac", 1.0, 0, "nothing became slower"),
+])
+def test_compare_tells_changes_from_noise(tmp_path, result, name, factor, status, word):
+    old = written(tmp_path / "old", result)
+    new = written(tmp_path / "new", slower(result, name, factor))
+    done = run(PERF / "compare", old, new)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert word in done.stdout
+
+
+def test_compare_takes_a_slower_machine_for_no_change(tmp_path, result):
+    other = result
+    for name in ("mac", "encap", "decap", "mixed", "memory_lines"):
+        other = slower(other, name, 1.5)
+    other["rows"] = [r for r in other["rows"] if r["row"] != "memory_lines"] + [
+        r for r in result["rows"] if r["row"] == "memory_lines"]
+    done = run(PERF / "compare", written(tmp_path / "old", result), written(tmp_path / "new", other))
+    assert done.returncode == 0, done.stdout
+
+
+def test_compare_refuses_what_is_no_result(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    done = run(PERF / "compare", tmp_path / "x.json", tmp_path / "x.json")
+    assert done.returncode == 2
+    assert "no result" in done.stderr
+
+
+def test_smoke_run(root, tmp_path):
+    """The real thing, for seconds."""
+    done = run(PERF / "run", "--smoke", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found["mode"] == "smoke" and found["has_nic"] is False
+    by_name = {r["row"]: r for r in found["rows"]}
+    assert {"mac", "encap", "decap", "mixed"} <= set(by_name)
+    for each in found["rows"]:
+        if "ns" in each:
+            rounds = each["ns"]["rounds"]
+            assert len(rounds) == 2 and min(rounds) > 0
+    assert found["table"] and found["machine"]["tsc_hz"] > 1e8
+    tree.fromstring((tmp_path / "chart.svg").read_text())
+    assert "this was a smoke run" in done.stdout.lower()
