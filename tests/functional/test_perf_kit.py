@@ -136,6 +136,10 @@ def test_smoke_run(root, tmp_path):
         if "ns" in each:
             rounds = each["ns"]["rounds"]
             assert len(rounds) == 2 and min(rounds) > 0
+    micro = {r["row"]: r for r in found["micro"]}
+    assert {"bindtab look-up", "bindtab insert", "fib6 look-up", "fib4 look-up", "classify", "encap",
+            "up: decap", "up: forward", "reassembly of two", "police, a token"} <= set(micro)
+    assert all(r["cycles"]["min"] > 0 for r in micro.values())
     assert found["table"] and found["machine"]["tsc_hz"] > 1e8
     tree.fromstring((tmp_path / "chart.svg").read_text())
     assert "this was a smoke run" in done.stdout.lower()
