@@ -30,7 +30,6 @@
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
 
 enum {
-	WORKER_RINGS = 3, // from and to the main lcore, from other workers
 	MEMORY_SLACK_MB = 96, // device queues, EAL itself
 	ARGV_MAX = 24 + 2 * CONFIG_MAX_PORTS,
 	PREVIOUS_TRIES = 60,
@@ -44,8 +43,7 @@ static uint32_t tables_mb(const struct config_dataplane *config)
 
 	bytes += fib_memory(config->n_domains, config->max_routes);
 	bytes += port_pool_memory(config);
-	bytes += config->n_workers *
-		 (sizeof(struct worker) + WORKER_RINGS * WORKER_RING * sizeof(void *));
+	bytes += config->n_workers * (sizeof(struct worker) + WORKER_SLOTS * sizeof(void *));
 	return (uint32_t)(bytes >> 20);
 }
 

@@ -208,7 +208,7 @@ static void watch_control(const struct watch *watch)
 static bool rings_empty(void)
 {
 	for (uint16_t i = 0; i < n_workers; i++) {
-		if (!rte_ring_empty(workers[i].to_main))
+		if (!worker_main_is_idle(&workers[i]))
 			return false;
 	}
 	return true;

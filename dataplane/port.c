@@ -23,7 +23,7 @@
 #include "dataplane/twin.h"
 
 enum {
-	POOL_WAITING = 32768, // packets parked, on rings and lanes
+	POOL_SHARED = 16384, // packets that wait for neighbours and control; fragments
 	POOL_CACHE = 256, // of each thread
 	POOL_PER_MBUF = 256 + PKT_PRIV_SIZE + RTE_PKTMBUF_HEADROOM, // mbuf, mempool, alignment
 	POOL_PAGE = 4096,
@@ -40,8 +40,8 @@ static uint32_t pool_count(const struct config_dataplane *config)
 
 	for (unsigned int i = 0; i < config->n_ports; i++)
 		n_queues += RTE_MAX(config->ports[i].queues, config->n_workers);
-	return POOL_WAITING + n_queues * (PORT_RX_DESC + PORT_TX_DESC) +
-	       (config->n_workers + 1u) * 2 * POOL_CACHE;
+	return POOL_SHARED + config->n_workers * (uint32_t)PORT_POOL_PER_WORKER +
+	       n_queues * (PORT_RX_DESC + PORT_TX_DESC) + (config->n_workers + 1u) * 2 * POOL_CACHE;
 }
 
 static uint32_t pool_room(const struct config_dataplane *config)

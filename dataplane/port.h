@@ -46,6 +46,8 @@ enum { PORT_VLANS = 4096 };
 // The link of each VLAN number of a port, 0 = none (link 0 is no VLAN). Written before start.
 extern uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 
+enum { PORT_POOL_PER_WORKER = 20480 }; // buffers for a worker's rings and lanes, all full
+
 // Makes the packet buffers that the ports, the workers and what waits between them need, with room
 // for the largest frame configured. Before ports_start. Returns: owned, or NULL with the reason logged.
 struct rte_mempool *port_pool_make(const struct config_dataplane *config);

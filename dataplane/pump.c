@@ -20,6 +20,17 @@
 
 enum { TURN_MAX = 64 }; // packets of one source in one turn
 
+// Packets of each class that one worker may bring in one turn: what comes last may not hold up the next
+// turn, which begins with answers and what keeps sessions alive.
+static const unsigned int turn_max[MAIN_CLASSES] = {
+	[MAIN_SIGNAL] = TURN_MAX,
+	[MAIN_LIVE] = TURN_MAX,
+	[MAIN_NEIGHBOR] = TURN_MAX,
+	[MAIN_GLEAN] = TURN_MAX / 2,
+	[MAIN_ROUTING] = TURN_MAX / 2,
+	[MAIN_OTHER] = TURN_MAX / 2,
+};
+
 const char *const pump_drop_names[PUMP_DROP_MAX] = {
 #define X(name, text) [PUMP_DROP_##name] = #name,
 	PUMP_DROPS(X)
@@ -132,10 +143,10 @@ static void take_one(struct rte_mbuf *m)
 	}
 }
 
-static unsigned int from_worker(struct worker *w)
+static unsigned int from_worker(struct worker *w, enum main_class class)
 {
 	void *pkts[TURN_MAX];
-	unsigned int n = rte_ring_sc_dequeue_burst(w->to_main, pkts, TURN_MAX, NULL);
+	unsigned int n = rte_ring_sc_dequeue_burst(w->to_main[class], pkts, turn_max[class], NULL);
 
 	pump_stats.from_workers += n;
 	for (unsigned int i = 0; i < n; i++)
@@ -257,8 +268,10 @@ bool pump_turn(void)
 {
 	unsigned int n = 0;
 
-	for (uint16_t i = 0; i < n_workers; i++)
-		n += from_worker(&workers[i]);
+	for (unsigned int class = 0; class < MAIN_CLASSES; class ++) {
+		for (uint16_t i = 0; i < n_workers; i++)
+			n += from_worker(&workers[i], class);
+	}
 	for (uint16_t i = 0; i < n_links; i++)
 		n += from_twin(&ports[i]);
 	n += from_host();

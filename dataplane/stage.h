@@ -105,6 +105,10 @@ void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh
 
 // Hands m, whose data begins at its IP header, to the twin of the link that it came from.
 void stage_host(struct worker *w, struct rte_mbuf *m);
+// The same for a whole frame without a VLAN tag.
+void stage_host_frame(struct worker *w, struct rte_mbuf *m);
+// Hands m, an ICMPv6 error to us about a tunnel packet, to whom it may concern (dataplane/tunnel_error.h).
+void stage_host_error(struct worker *w, struct rte_mbuf *m);
 
 // Puts the Ethernet header of nh (NEXTHOP_ADJACENCY) in front. Returns: false without room.
 static inline bool stage_ether(struct rte_mbuf *m, const struct nexthop *nh)

@@ -157,7 +157,7 @@ static void classify_ip6(struct worker *w, struct rte_mbuf *m, bool is_broadcast
 		lane_add(&w->route, m, NULL);
 		break;
 	case TO_HOST:
-		worker_to_main(w, m, PKT_FRAME);
+		stage_host_frame(w, m);
 		break;
 	case BAD_ADDRESS:
 		worker_drop(w, m, DROP_bad_address);
@@ -182,7 +182,7 @@ static void classify_ip4(struct worker *w, struct rte_mbuf *m, bool is_broadcast
 		lane_add(&w->route4, m, NULL);
 		break;
 	case TO_HOST:
-		worker_to_main(w, m, PKT_FRAME);
+		stage_host_frame(w, m);
 		break;
 	case BAD_HEADER:
 		worker_drop(w, m, DROP_bad_ip4_header);
@@ -229,7 +229,7 @@ static void classify_one(struct worker *w, const struct port *port, struct rte_m
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
 		classify_ip4(w, m, is_broadcast);
 	else
-		worker_to_main(w, m, PKT_FRAME);
+		stage_host_frame(w, m);
 }
 
 void stage_classify(struct worker *w, uint8_t port, struct rte_mbuf **pkts, unsigned int n)

@@ -45,7 +45,7 @@ void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh
 	else
 		pkt_priv(m)->target = pkt_ip6(m)->dst;
 	pkt_meta(m)->port = nh->port;
-	worker_to_main(w, m, PKT_GLEAN);
+	worker_to_main(w, m, PKT_GLEAN, MAIN_GLEAN);
 }
 
 void stage_forward(struct worker *w)

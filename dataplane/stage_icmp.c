@@ -9,6 +9,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/base/cksum.h"
+#include "dataplane/bucket.h"
 #include "dataplane/port.h"
 
 enum {
@@ -48,18 +49,10 @@ static bool may_answer(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
 	return true;
 }
 
-// A token bucket kept as the time up to which tokens are spent.
 bool stage_icmp_token(struct worker *w)
 {
-	uint64_t cost = rte_get_tsc_hz() / ICMP_PER_SECOND;
-	uint64_t oldest = w->now_tsc - ICMP_BURST * cost;
-
-	if (w->icmp_tokens_tsc < oldest || w->icmp_tokens_tsc > w->now_tsc + cost)
-		w->icmp_tokens_tsc = oldest;
-	if (w->icmp_tokens_tsc + cost > w->now_tsc)
-		return false;
-	w->icmp_tokens_tsc += cost;
-	return true;
+	return bucket_take(
+		&w->icmp_spent_tsc, w->now_tsc, rte_get_tsc_hz() / ICMP_PER_SECOND, ICMP_BURST);
 }
 
 static void fill(struct rte_mbuf *error, struct rte_mbuf *m, const struct ip6 *source,

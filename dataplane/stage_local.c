@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header, stage_punt.c), error to the main
-// lcore (ICMPv6 about our tunnels), host (the kernel's twin), again (reassembled packets), drops
-// tunnel_nested, no_headroom and those of reassembly and of the correspondent shim (stage_shim.c).
+// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header, stage_punt.c), host and error (stage_host.c), again (reassembled packets), drops
+// tunnel_nested and those of reassembly and of the correspondent shim (stage_shim.c).
 
 #include "dataplane/stage.h"
-
-#include <rte_ether.h>
-
-#include "dataplane/port.h"
 
 enum {
 	UPPER_MAX_HEADERS = 6,
@@ -41,25 +36,6 @@ int stage_upper(const struct rte_mbuf *m, unsigned int *off)
 			return -1;
 	}
 	return -1;
-}
-
-// The twin takes Ethernet frames: gives the packet a header as if it had just come in.
-void stage_host(struct worker *w, struct rte_mbuf *m)
-{
-	uint16_t type = pkt_is_ip4(m) ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6;
-	const struct port *port = &ports[pkt_meta(m)->port];
-	struct rte_ether_hdr *eth =
-		(struct rte_ether_hdr *)(void *)rte_pktmbuf_prepend(m, sizeof(*eth));
-
-	if (unlikely(eth == NULL)) {
-		worker_drop(w, m, DROP_no_headroom);
-		return;
-	}
-	rte_ether_addr_copy(&port->mac, &eth->dst_addr);
-	rte_ether_addr_copy(&port->mac, &eth->src_addr);
-	eth->src_addr.addr_bytes[0] ^= 0x02; // any station but ourselves
-	eth->ether_type = rte_cpu_to_be_16(type);
-	worker_to_main(w, m, PKT_FRAME);
 }
 
 // True for a fragment of what this node itself takes apart: tunnels, and signalling with or without
@@ -134,7 +110,7 @@ void stage_local(struct worker *w)
 				worker_again(w, m);
 		} else if (unlikely(proto == PROTO_ICMP6 && is_tunnel_error(m, off))) {
 			pkt_meta(m)->outer_len = (uint16_t)off;
-			worker_to_main(w, m, PKT_ERROR);
+			stage_host_error(w, m);
 		} else {
 			stage_host(w, m);
 		}

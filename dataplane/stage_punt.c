@@ -73,5 +73,5 @@ void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off)
 	priv->outer_dst = ip->dst;
 	priv->sender = is_binding_update(m, off) ? sender : 0;
 	priv->police_class = (uint8_t) class;
-	worker_to_main(w, m, PKT_PUNT);
+	worker_to_main(w, m, PKT_PUNT, MAIN_SIGNAL);
 }

@@ -55,7 +55,14 @@
 	X(police_class2, "signalling for unknown homes beyond its share")                         \
 	X(police_sender, "signalling of one sender beyond its rate")                              \
 	X(tx_full, "transmit queue full")                                                         \
-	X(main_ring_full, "queue to the main lcore full")                                         \
+	X(host_flood, "packets to our own addresses beyond what the kernel is given")             \
+	X(error_flood, "errors about tunnel packets beyond what is looked at")                    \
+	X(main_signal_full, "queue of signalling to the main lcore full")                         \
+	X(main_live_full, "queue of BFD to the main lcore full")                                  \
+	X(main_neighbor_full, "queue of ARP and ND to the main lcore full")                       \
+	X(main_glean_full, "queue of packets for unresolved neighbours full")                     \
+	X(main_routing_full, "queue of BGP to the main lcore full")                               \
+	X(main_other_full, "queue of other packets to us full")                                   \
 	X(again_full, "queue to the next burst full")                                             \
 	X(peer_ring_full, "queue to another worker full")                                         \
 	X(mbuf_empty, "no packet buffer left")

@@ -25,17 +25,29 @@ enum {
 	IDLE_NO_FD_MS = 1, // for devices that cannot wake us
 };
 
+static_assert(WORKER_SLOTS + AGAIN_MAX + 2 * BURST * CONFIG_MAX_PORTS <= PORT_POOL_PER_WORKER,
+	"what waits on rings leaves buffers for receiving");
+
 struct worker *workers;
 uint16_t n_workers;
 bool worker_stop;
 int worker_main_fd = -1;
 bool worker_main_asleep;
 
-void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind)
+void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind, enum main_class class)
 {
+	static const enum drop_reason is_full[MAIN_CLASSES] = {
+		[MAIN_SIGNAL] = DROP_main_signal_full,
+		[MAIN_LIVE] = DROP_main_live_full,
+		[MAIN_NEIGHBOR] = DROP_main_neighbor_full,
+		[MAIN_GLEAN] = DROP_main_glean_full,
+		[MAIN_ROUTING] = DROP_main_routing_full,
+		[MAIN_OTHER] = DROP_main_other_full,
+	};
+
 	pkt_meta(m)->kind = (uint8_t)kind;
-	if (unlikely(rte_ring_sp_enqueue(w->to_main, m) != 0)) {
-		worker_drop(w, m, DROP_main_ring_full);
+	if (unlikely(rte_ring_sp_enqueue(w->to_main[class], m) != 0)) {
+		worker_drop(w, m, is_full[class]);
 		return;
 	}
 	w->stats.to_main++;
@@ -45,6 +57,15 @@ void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind)
 		__atomic_store_n(&worker_main_asleep, false, __ATOMIC_SEQ_CST);
 		eventfd_write(worker_main_fd, 1);
 	}
+}
+
+bool worker_main_is_idle(const struct worker *w)
+{
+	for (unsigned int i = 0; i < MAIN_CLASSES; i++) {
+		if (!rte_ring_empty(w->to_main[i]))
+			return false;
+	}
+	return true;
 }
 
 // Wakes a worker after something was put onto a ring of its own. The fence pairs with that of idle.
@@ -326,6 +347,24 @@ static int queues_init(struct worker *w)
 	return 0;
 }
 
+// The ways to and from the main lcore.
+static int main_rings_init(struct worker *w)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	for (unsigned int i = 0; i < MAIN_CLASSES; i++) {
+		snprintf(name, sizeof(name), "to_main%u_%u", w->id, i);
+		w->to_main[i] = rte_ring_create(name, i == MAIN_SIGNAL ? WORKER_RING : MAIN_RING,
+			SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (w->to_main[i] == NULL)
+			return -ENOMEM;
+	}
+	snprintf(name, sizeof(name), "from_main%u", w->id);
+	w->from_main =
+		rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return w->from_main == NULL ? -ENOMEM : 0;
+}
+
 // The way from and to other workers, for one that has such.
 static int peers_init(struct worker *w)
 {
@@ -344,8 +383,6 @@ static int peers_init(struct worker *w)
 static int worker_init(
 	struct worker *w, uint16_t id, uint8_t site, const struct config_dataplane *config)
 {
-	char name[RTE_RING_NAMESIZE];
-
 	w->id = id;
 	w->counts_shared = config->n_workers > 1;
 	w->can_sleep = config->idle != CONFIG_IDLE_SPIN;
@@ -355,16 +392,12 @@ static int worker_init(
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->wake_fd < 0 || w->epoll_fd < 0 || epoll_watch(w, w->wake_fd) != 0)
 		return -errno;
-	snprintf(name, sizeof(name), "to_main%u", id);
-	w->to_main =
-		rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	snprintf(name, sizeof(name), "from_main%u", id);
-	w->from_main =
-		rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (main_rings_init(w) != 0)
+		return -ENOMEM;
 	w->reassembly = reassembly_new(
 		rte_mempool_avail_count(w->pool) / REASSEMBLY_SHARE / config->n_workers);
-	if (w->to_main == NULL || w->from_main == NULL || w->reassembly == NULL ||
-		peers_init(w) != 0 || fragment_ids_init(&w->fragment_ids, site, id) != 0)
+	if (w->reassembly == NULL || peers_init(w) != 0 ||
+		fragment_ids_init(&w->fragment_ids, site, id) != 0)
 		return -ENOMEM;
 	return queues_init(w);
 }
@@ -413,7 +446,8 @@ void workers_free(void)
 
 		rte_pktmbuf_free_bulk(w->again, w->n_again);
 		reassembly_free(w->reassembly);
-		ring_free(w->to_main);
+		for (unsigned int c = 0; c < MAIN_CLASSES; c++)
+			ring_free(w->to_main[c]);
 		ring_free(w->from_main);
 		ring_free(w->from_peers);
 		rte_free(w->to_peers);

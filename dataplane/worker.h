@@ -21,9 +21,32 @@
 enum {
 	BURST = 64,
 	AGAIN_MAX = 256, // packets held for the next burst
-	WORKER_RING = 4096,
+	WORKER_RING = 4096, // from the main lcore, from other workers, signalling to the main lcore
+	MAIN_RING = 1024, // of each other class to the main lcore
 	WORKER_MAX_QUEUES = 32,
 };
+
+// What goes to the main lcore, in the order in which it takes it: a ring for each of what others must not
+// displace, whoever floods it.
+enum main_class {
+	// Anybody can send these, so police.[ch] bounds them before: what gets here waits behind nothing.
+	MAIN_SIGNAL,
+	// BFD of neighbours on a link. Apart from ND: who floods a link with ND must not end sessions.
+	MAIN_LIVE,
+	// ARP and ND, which come from a link alone (hop limit 255). Forwarding ends without them.
+	MAIN_NEIGHBOR,
+	// Packets that wait for a neighbour: as many as somebody scans a prefix of ours for.
+	MAIN_GLEAN,
+	// BGP and BFD over several hops, which anybody can forge: so apart from MAIN_NEIGHBOR.
+	MAIN_ROUTING,
+	// Other packets to us and errors about tunnels. Each has a rate (stage_host.c) that lets neither fill
+	// the ring, so one is enough.
+	MAIN_OTHER,
+	MAIN_CLASSES,
+};
+
+// Places on all rings of a worker.
+enum { WORKER_SLOTS = 3 * WORKER_RING + (MAIN_CLASSES - 1) * MAIN_RING };
 
 // A vector of packets on their way to one stage, with the next hop that sent them there.
 struct lane {
@@ -53,7 +76,8 @@ struct worker {
 	struct bindtab *bindings;
 	struct rte_mempool *pool;
 	uint64_t now_tsc; // of this turn; the watchdog reads it relaxed
-	uint64_t icmp_tokens_tsc; // ICMP error budget, in TSC ticks
+	// Token buckets (bucket.h): ICMP errors sent, packets to the kernel and errors about tunnels taken.
+	uint64_t icmp_spent_tsc, host_spent_tsc, error_spent_tsc;
 	struct reassembly *reassembly;
 	struct fragment_ids fragment_ids;
 	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it
@@ -69,7 +93,7 @@ struct worker {
 		struct rte_mbuf *pkts[2 * BURST];
 	} out[CONFIG_MAX_PORTS];
 
-	struct rte_ring *to_main; // writer: this worker; reader: main lcore
+	struct rte_ring *to_main[MAIN_CLASSES]; // writer: this worker; reader: main lcore
 	struct rte_ring *from_main; // writer: main lcore; reader: this worker
 	struct rte_ring *from_peers; // writers: the other workers; reader: this one. NULL: alone
 	struct worker_batch *to_peers; // of each worker
@@ -128,8 +152,11 @@ static inline void worker_again(struct worker *w, struct rte_mbuf *m)
 	w->again[w->n_again++] = m;
 }
 
-// Hands a packet to the main lcore as what kind says. Moves m.
-void worker_to_main(struct worker *w, struct rte_mbuf *m, enum pkt_kind kind);
+// Hands a packet to the main lcore as what kind says, on the ring of a class. Moves m.
+void worker_to_main(
+	struct worker *w, struct rte_mbuf *m, enum pkt_kind kind, enum main_class class);
+// True when no ring of w to the main lcore has anything. Thread: main lcore.
+bool worker_main_is_idle(const struct worker *w);
 
 // Hands a packet to another worker, which routes it as if it had come in there. Moves m.
 void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m);

@@ -8,8 +8,7 @@ import subprocess
 import time
 
 import killpoint
-import thread
-from harness import netns
+from harness import netns, thread
 from harness.box import CTL
 from row import Row
 

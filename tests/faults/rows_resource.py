@@ -11,8 +11,7 @@ import sys
 import tempfile
 import time
 
-import thread
-from harness import mip6, netns
+from harness import mip6, netns, thread
 from harness.box import CTL, DATAPLANE
 from row import Row
 
@@ -58,7 +57,7 @@ def slow_consumer(run):
         if packets != before.get(name, 0):
             taken[name] = packets - before.get(name, 0)
     run.note(f"drops {taken}")
-    run.require(taken.get("main_ring_full", 0) > 0, f"nothing was dropped by name: {taken}")
+    run.require(taken.get("main_signal_full", 0) > 0, f"nothing was dropped by name: {taken}")
     run.require(not {"unbound", "tunnel_unbound", "mbuf_empty"} & taken.keys(),
                 f"others paid for it: {taken}")
 

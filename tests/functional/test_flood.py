@@ -27,7 +27,7 @@ AGENT = "2001:db8:2::1"
 PUNT_WINDOW = 1024
 # What may become of a flood: forwarding drops nothing.
 FLOOD_DROPS = {"police_class0", "police_class1", "police_class2", "police_sender",
-               "punt_backlog", "punt_superseded", "main_ring_full"}
+               "punt_backlog", "punt_superseded", "main_signal_full"}
 
 
 @pytest.fixture(scope="module")

@@ -192,11 +192,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		abort();
 	memset(worker, 0, sizeof(*worker));
 	worker->pool = rte_pktmbuf_pool_create("fuzz", 2047, 0, PKT_PRIV_SIZE, 2176, SOCKET_ID_ANY);
-	worker->to_main = rte_ring_create("to_main", 256, SOCKET_ID_ANY, 0);
 	worker->bindings = bindtab_new(64, retired, NULL);
 	worker->reassembly = reassembly_new(200);
 	if (worker->reassembly == NULL || fragment_ids_init(&worker->fragment_ids, 3, 1) != 0 ||
-		worker->pool == NULL || worker->to_main == NULL || worker->bindings == NULL ||
+		worker->pool == NULL || main_rings_init(worker) != 0 || worker->bindings == NULL ||
 		rte_eth_dev_configure(0, 0, 1, &conf) != 0 ||
 		rte_eth_tx_queue_setup(0, 0, 64, 0, NULL) != 0 || rte_eth_dev_start(0) != 0)
 		abort();
@@ -377,12 +376,12 @@ static void check_tunnelled(struct rte_mbuf *m)
 	require(is_right && ip6_eq(&pkt_priv(m)->outer_dst, &agent_address));
 }
 
-static void drain(void)
+static void drain_main(struct rte_ring *ring)
 {
 	void *pkts[BURST];
 	unsigned int n;
 
-	while ((n = rte_ring_sc_dequeue_burst(worker->to_main, pkts, BURST, NULL)) > 0) {
+	while ((n = rte_ring_sc_dequeue_burst(ring, pkts, BURST, NULL)) > 0) {
 		for (unsigned int i = 0; i < n; i++) {
 			struct rte_mbuf *m = pkts[i];
 
@@ -391,6 +390,12 @@ static void drain(void)
 			rte_pktmbuf_free(m);
 		}
 	}
+}
+
+static void drain(void)
+{
+	for (unsigned int class = 0; class < MAIN_CLASSES; class ++)
+		drain_main(worker->to_main[class]);
 	for (uint16_t i = 0; i < worker->out[0].n; i++) {
 		if (is_sent4(worker->out[0].pkts[i]))
 			check_sent4(worker->out[0].pkts[i]);
