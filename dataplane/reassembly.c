@@ -156,19 +156,30 @@ static struct entry *victim(struct entry *set, bool newcomer_is_known)
 	return oldest;
 }
 
+// Its peer has become known while the packet was coming in.
+static void entry_know(struct reassembly *r, struct entry *e)
+{
+	e->is_known = true;
+	r->held_strange -= e->n_pieces;
+}
+
 static struct entry *entry_get(struct worker *w, const struct ip6_hdr_wire *ip, uint32_t id_be)
 {
 	struct reassembly *r = w->reassembly;
 	uint64_t h = hash_ip6(&r->seed, &ip->src) ^ hash_fold(id_be + 1, r->seed.q[2] | 1);
 	struct entry *set = r->entries[h % SETS], *e;
+	bool from_known = is_known(r, &ip->src);
 
 	for (unsigned int i = 0; i < WAYS; i++) {
 		e = &set[i];
-		if (e->n_pieces > 0 && e->id_be == id_be && ip6_eq(&e->src, &ip->src) &&
-			ip6_eq(&e->dst, &ip->dst))
-			return e;
+		if (e->n_pieces == 0 || e->id_be != id_be || !ip6_eq(&e->src, &ip->src) ||
+			!ip6_eq(&e->dst, &ip->dst))
+			continue;
+		if (from_known && !e->is_known)
+			entry_know(r, e);
+		return e;
 	}
-	e = victim(set, is_known(r, &ip->src));
+	e = victim(set, from_known);
 	if (e == NULL)
 		return NULL;
 	if (e->n_pieces > 0)
@@ -178,7 +189,7 @@ static struct entry *entry_get(struct worker *w, const struct ip6_hdr_wire *ip, 
 		.src = ip->src,
 		.dst = ip->dst,
 		.id_be = id_be,
-		.is_known = is_known(r, &ip->src),
+		.is_known = from_known,
 		.due_tsc = w->now_tsc + rte_get_tsc_hz() / 1000 * TIMEOUT_MS,
 	};
 	return e;

@@ -8,7 +8,8 @@
 //
 // Oracles: every packet is accounted for; what leaves encapsulated goes to the care-of address of
 // exactly its inner destination, from its agent; what leaves out of a tunnel is from a bound source
-// whose care-of address was the outer source; all lengths add up.
+// whose care-of address was the outer source; all lengths add up; nothing that belongs to
+// one link leaves on another.
 
 #include "dataplane/worker.c"
 
@@ -292,7 +293,7 @@ static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len)
 
 		is_right = is_right || (ip6_eq(&in->dst, &home) && ip6_eq(&out->dst, &care_of));
 	}
-	require(is_right);
+	require(is_right && !ip6_is_multicast(&in->src) && !ip6_is_linklocal(&in->src));
 }
 
 static bool is_routed(struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
@@ -347,6 +348,15 @@ static bool is_sent4(struct rte_mbuf *m)
 	return frame[12] != 0x86;
 }
 
+// What is forwarded for others comes from and goes to nodes beyond one link: neither neighbour
+// discovery nor router advertisements or anything else of a link gets to another (RFC 4291 2.5.6).
+static void check_scope(struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
+{
+	if (pkt_meta(m)->flags & (PKT_LOCAL_ORIGIN | PKT_FROM_HOST))
+		return;
+	require(ip6_is_unicast_routable(&ip->src) && ip6_is_unicast_routable(&ip->dst));
+}
+
 static void check_sent(struct rte_mbuf *m)
 {
 	const struct ip6_hdr_wire *ip =
@@ -355,6 +365,7 @@ static void check_sent(struct rte_mbuf *m)
 	require(m->pkt_len >= RTE_ETHER_HDR_LEN + sizeof(*ip) && m->pkt_len <= 1514);
 	require(rte_be_to_cpu_16(ip->payload_len_be) + sizeof(*ip) ==
 		m->pkt_len - RTE_ETHER_HDR_LEN);
+	check_scope(m, ip);
 	if (is_routed(m, ip))
 		check_routed(ip, m->pkt_len - RTE_ETHER_HDR_LEN);
 	else if (pkt_meta(m)->n_encaps > 0)
