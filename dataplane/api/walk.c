@@ -12,6 +12,11 @@ struct api_walk api_walk_start(const void *msg, size_t len)
 	return (struct api_walk){ .p = p, .end = p + len };
 }
 
+static size_t sa_keys_len(const struct api_sa_set *sa)
+{
+	return (size_t)sa->enc_key_len + sa->auth_key_len;
+}
+
 // Bytes that the variable part of a record needs, as its own fields say.
 static size_t tail_len(const struct api_rec *rec)
 {
@@ -24,8 +29,7 @@ static size_t tail_len(const struct api_rec *rec)
 	case API_PUNT:
 		return ((const struct api_punt *)rec)->packet_len;
 	case API_SA_SET:
-		return (size_t)((const struct api_sa_set *)rec)->enc_key_len +
-		       ((const struct api_sa_set *)rec)->auth_key_len;
+		return sa_keys_len((const void *)rec);
 	default:
 		return 0;
 	}

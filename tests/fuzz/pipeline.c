@@ -265,7 +265,7 @@ static uint64_t packets_of(void)
 }
 
 // What an outer header of ours carries is for the mobile at its destination.
-static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len)
+static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len, bool is_of_host)
 {
 	const struct ip6_hdr_wire *in = out + 1;
 	const uint8_t *fragment = (const uint8_t *)in;
@@ -293,7 +293,7 @@ static void check_encapsulated(const struct ip6_hdr_wire *out, uint32_t len)
 
 		is_right = is_right || (ip6_eq(&in->dst, &home) && ip6_eq(&out->dst, &care_of));
 	}
-	require(is_right && !ip6_is_multicast(&in->src) && !ip6_is_linklocal(&in->src));
+	require(is_right && (is_of_host || ip6_is_unicast_routable(&in->src)));
 }
 
 static bool is_routed(struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
@@ -369,7 +369,8 @@ static void check_sent(struct rte_mbuf *m)
 	if (is_routed(m, ip))
 		check_routed(ip, m->pkt_len - RTE_ETHER_HDR_LEN);
 	else if (pkt_meta(m)->n_encaps > 0)
-		check_encapsulated(ip, m->pkt_len - RTE_ETHER_HDR_LEN);
+		check_encapsulated(ip, m->pkt_len - RTE_ETHER_HDR_LEN,
+			pkt_meta(m)->flags & (PKT_LOCAL_ORIGIN | PKT_FROM_HOST));
 }
 
 // A decapsulated packet still has its outer header in front: the two must belong to one binding.
