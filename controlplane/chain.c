@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "controlplane/answer.h"
 #include "controlplane/authorise.h"
@@ -509,12 +510,20 @@ static void log_update(const struct item *item)
 		item->mh.msg.bu.sequence, v->ba.status, v->lifetime_s);
 }
 
-// The policy's answer to a group: tells the dataplane and the mobile nodes.
+// The policy's answer to a group: tells the dataplane and the mobile nodes. What is committed is the
+// truth, whoever else knows of it (replicate.h).
 static void finish(void *arg, int error)
 {
+	static struct log_limit limit = { .per_second = 1 };
 	struct chain *chain = arg;
 	struct control *control = chain->control;
 
+	if (error != 0) {
+		control->stats.n_replication_failures++;
+		log_write_limited(&limit, LOG_LEVEL_ERR,
+			"replication_failed error=\"%s\" records=%u", strerror(-error),
+			chain->n_committed);
+	}
 	for (unsigned int i = 0; i < chain->n; i++) {
 		struct item *item = &chain->items[i];
 
@@ -529,8 +538,6 @@ static void finish(void *arg, int error)
 			break;
 		case FATE_UPDATE:
 			publish(chain, item);
-			if (error != 0 && item->has_change)
-				refuse(item, MH_STATUS_RESOURCES);
 			control->stats.kinds[item->verdict.kind]++;
 			answer_ba(control, &item->ip, &item->mh, &item->who, &item->verdict);
 			log_update(item);

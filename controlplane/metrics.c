@@ -97,6 +97,9 @@ static void add_all(struct evbuffer *out, const struct control *control)
 		stats->n_counters_late);
 	counter(out, "unwired_dataplane_errors", "Bindings that the dataplane refused",
 		stats->n_dataplane_errors);
+	counter(out, "unwired_replication_failures",
+		"Group commits that other home agents do not have as asked",
+		stats->n_replication_failures);
 	counter(out, "unwired_commit_failures", "Group commits that failed",
 		stats->n_commit_failures);
 	add_commits(out, stats);

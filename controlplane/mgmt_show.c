@@ -179,6 +179,10 @@ static json_t *alarms_json(const struct control *control)
 			json_sprintf(
 				"the dataplane refused bindings %llu times since it was filled",
 				(unsigned long long)control->sync.n_errors));
+	if (control->stats.n_replication_failures > 0)
+		json_array_append_new(array,
+			json_sprintf("other home agents lack bindings: %llu groups since the start",
+				(unsigned long long)control->stats.n_replication_failures));
 	for (unsigned int i = 0; i < control->config->n_networks; i++)
 		if (control->config->networks[i].auth == CONFIG_AUTH_NONE)
 			json_array_append_new(

@@ -39,6 +39,7 @@ struct stats {
 	uint64_t n_holds_forgotten; // before their time, for want of room
 	uint64_t n_counters_late; // final counters of lives that are forgotten
 	uint64_t n_dataplane_errors; // bindings that the dataplane refused
+	uint64_t n_replication_failures; // groups that other home agents do not have as asked
 	uint64_t n_commits, n_commit_failures;
 	uint64_t commit_us_sum;
 	uint64_t commit_latency[STATS_N_LATENCIES];
