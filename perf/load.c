@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// unwired-load: what registrations cost. It is mobile nodes by the million, and measures the processor
+// time of the control process for each Update, the rate that can be reached, and how long an
+// Acknowledgement takes at a third of it. One JSON object a row.
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/base/clock.h"
+#include "perf/load_mobiles.h"
+#include "perf/load_report.h"
+#include "perf/load_way.h"
+
+enum {
+	US_PER_S = 1000000,
+	TURN_US = 100, // between two messages of a paced run
+	WAIT_US = 500,
+	SETTLE_US = 300000, // silence that ends a run
+	EXPIRY_GROUPS = 4,
+	EXPIRY_STEP_S = 4, // lifetimes come in steps of it
+};
+
+// The command line.
+struct arguments {
+	const char *run_dir, *interface, *subscribers, *out;
+	uint8_t gateway[6];
+	pid_t control;
+	uint32_t n_mobiles, n_updates, n_rounds, lifetime_s;
+	double seconds; // of a paced run
+	struct ip6 agent, home_prefix, care_of_prefix;
+};
+
+struct load {
+	struct arguments arguments;
+	struct mobiles *mobiles;
+	struct load_way *way;
+	struct report *report;
+	clockid_t control_clock;
+	uint64_t begin_ns;
+	uint64_t random;
+	uint32_t next_new; // mobiles below it are registered
+	double reached; // Updates a second
+	bool is_timing;
+	uint64_t n_sent, n_accepted, n_refused;
+	struct report_latency latency;
+};
+
+// One run of Updates.
+struct run {
+	const char *name;
+	enum mobiles_update what;
+	bool is_first; // each mobile once, in order of a permutation
+	uint32_t lifetime_s;
+	uint64_t n;
+	double rate; // a second; 0: as fast as answers come
+};
+
+static uint32_t now_us(const struct load *load)
+{
+	return (uint32_t)((clock_mono_ns() - load->begin_ns) / 1000);
+}
+
+static uint64_t control_ns(const struct load *load)
+{
+	return load->arguments.control != 0 ? clock_ns(load->control_clock) : 0;
+}
+
+static void answer(void *ctx, const uint8_t *packet, size_t len)
+{
+	struct load *load = ctx;
+	uint32_t i, due_us;
+	int status = mobiles_answered(load->mobiles, packet, len, &i, &due_us);
+
+	if (status < 0)
+		return;
+	load->n_accepted += status < 128;
+	load->n_refused += status >= 128;
+	if (load->is_timing)
+		report_latency_add(&load->latency, now_us(load) - due_us);
+}
+
+static uint32_t random_mobile(struct load *load)
+{
+	uint32_t n = load->next_new != 0 ? load->next_new : load->arguments.n_mobiles;
+
+	load->random ^= load->random << 13;
+	load->random ^= load->random >> 7;
+	load->random ^= load->random << 17;
+	return (uint32_t)((load->random >> 32) * n >> 32);
+}
+
+static void put_one(struct load *load, const struct run *run, uint32_t due_us)
+{
+	uint8_t packet[MOBILES_PACKET_MAX];
+	uint32_t i = run->is_first ? load->next_new++ : random_mobile(load);
+	ssize_t len = mobiles_build(load->mobiles, i, run->what, run->lifetime_s, due_us, packet);
+
+	if (len < 0) {
+		fprintf(stderr, "unwired-load: an Update: %s\n", strerror((int)-len));
+		exit(1);
+	}
+	load->way->put(load->way, packet, (size_t)len);
+	load->n_sent++;
+}
+
+static void must(int error)
+{
+	if (error == 0)
+		return;
+	fprintf(stderr, "unwired-load: the home agent is gone: %s\n", strerror(-error));
+	exit(1);
+}
+
+// Puts what is due. Returns: how many.
+static unsigned int put_due(struct load *load, const struct run *run, uint64_t sent, double t0_us)
+{
+	unsigned int n_put = 0, room = load->way->room(load->way);
+	double elapsed_us = now_us(load) - t0_us;
+	uint64_t due = run->n;
+
+	if (run->rate > 0 && (double)due > elapsed_us * run->rate / US_PER_S)
+		due = (uint64_t)(elapsed_us * run->rate / US_PER_S);
+	for (; sent + n_put < due && n_put < room; n_put++) {
+		double at_us = t0_us;
+
+		at_us += run->rate > 0 ? (double)(sent + n_put) * US_PER_S / run->rate : elapsed_us;
+		put_one(load, run, (uint32_t)at_us);
+	}
+	return n_put;
+}
+
+// Runs it to the end, until the last one is dealt with. Returns: seconds.
+static double run_all(struct load *load, const struct run *run)
+{
+	uint64_t sent = 0, done0 = load->way->n_done + load->way->n_lost,
+		 begin_ns = clock_mono_ns();
+	double t0_us = now_us(load);
+
+	while (load->way->n_done + load->way->n_lost - done0 < run->n) {
+		unsigned int n_put = put_due(load, run, sent, t0_us);
+
+		sent += n_put;
+		must(load->way->turn(load->way, run->rate > 0 ? TURN_US : n_put > 0 ? 0 : WAIT_US));
+		report_progress(load->report, run->name, (double)sent / (double)run->n);
+	}
+	return (double)(clock_mono_ns() - begin_ns) / 1e9;
+}
+
+// Takes what is still on its way.
+static void settle(struct load *load)
+{
+	for (unsigned int us = 0; us < SETTLE_US; us += 10000)
+		must(load->way->turn(load->way, 10000));
+}
+
+// A row: rounds as fast as it goes, then paced at a third of that.
+static void measure(struct load *load, struct run run, bool has_latency)
+{
+	const struct arguments *a = &load->arguments;
+	struct report_row row = { .name = run.name, .n_bindings = load->next_new };
+	uint64_t n_rounds = run.is_first ? 10 : a->n_rounds;
+	uint64_t refused0 = load->n_refused, lost0 = load->way->n_lost;
+
+	run.n = run.is_first ? a->n_mobiles / n_rounds : a->n_updates;
+	for (uint64_t r = 0; r < n_rounds; r++) {
+		uint64_t cpu0 = control_ns(load);
+		double took_s = run_all(load, &run);
+
+		report_row_add(&row, (double)(control_ns(load) - cpu0) / 1e3 / (double)run.n,
+			(double)run.n / took_s);
+	}
+	row.n_bindings = load->next_new;
+	load->reached = report_row_rate(&row);
+	settle(load);
+	if (has_latency) {
+		uint64_t cpu0 = control_ns(load);
+
+		run.rate = load->reached / 3;
+		run.n = (uint64_t)(run.rate * a->seconds);
+		load->latency = (struct report_latency){ 0 };
+		load->is_timing = true;
+		run_all(load, &run);
+		row.cpu_us_paced = (double)(control_ns(load) - cpu0) / 1e3 / (double)run.n;
+		row.rate_paced = run.rate;
+		settle(load);
+		load->is_timing = false;
+		row.latency = &load->latency;
+	}
+	row.n_refused = load->n_refused - refused0;
+	row.n_lost = load->way->n_lost - lost0;
+	report_row_write(load->report, &row);
+}
+
+static void step_initial(struct load *load)
+{
+	measure(load,
+		(struct run){ .name = "reg_initial",
+			.is_first = true,
+			.lifetime_s = load->arguments.lifetime_s },
+		false);
+}
+
+static void step_refresh(struct load *load)
+{
+	measure(load,
+		(struct run){ .name = "reg_refresh", .lifetime_s = load->arguments.lifetime_s },
+		true);
+}
+
+static void step_handover(struct load *load)
+{
+	measure(load,
+		(struct run){ .name = "reg_handover",
+			.what = MOBILES_HANDOVER,
+			.lifetime_s = load->arguments.lifetime_s },
+		true);
+}
+
+static void step_bogus(struct load *load)
+{
+	measure(load,
+		(struct run){ .name = "reg_bogus",
+			.what = MOBILES_BOGUS,
+			.lifetime_s = load->arguments.lifetime_s },
+		false);
+}
+
+// Waits until us, taking what comes.
+static void wait_until(struct load *load, uint32_t us)
+{
+	while ((int32_t)(us - now_us(load)) > 0)
+		must(load->way->turn(load->way, 1000));
+}
+
+// A tenth of the mobiles, a million of ten, end within one second while the others refresh: groups
+// that register at times 4 s apart with lifetimes that are 4 s apart, each in less than a second.
+static void step_expiry(struct load *load)
+{
+	const struct arguments *a = &load->arguments;
+	uint32_t n_all = a->n_mobiles, n_group = n_all / 10 / EXPIRY_GROUPS;
+	struct run run = {
+		.name = "reg_expiry", .is_first = true, .n = n_group, .rate = n_group / 0.8
+	};
+	struct report_row row = { .name = run.name, .n_bindings = n_all };
+	uint32_t t0_us = now_us(load);
+	uint64_t cpu0;
+
+	load->next_new = 0;
+	for (uint32_t g = 0; g < EXPIRY_GROUPS; g++) {
+		wait_until(load, t0_us + g * EXPIRY_STEP_S * US_PER_S);
+		run.lifetime_s = (EXPIRY_GROUPS - g) * EXPIRY_STEP_S;
+		run_all(load, &run);
+	}
+	// The mobiles behind them refresh from half a second before to two seconds after.
+	load->next_new = n_all;
+	wait_until(load, t0_us + (EXPIRY_GROUPS * EXPIRY_STEP_S * 10 - 5) * US_PER_S / 10);
+	load->latency = (struct report_latency){ 0 };
+	load->is_timing = true;
+	run = (struct run){
+		.name = "reg_expiry", .lifetime_s = a->lifetime_s, .rate = 20000, .n = 60000
+	};
+	load->random |= 1;
+	cpu0 = control_ns(load);
+	run_all(load, &run);
+	row.cpu_us_paced = (double)(control_ns(load) - cpu0) / 1e3 / (double)run.n;
+	row.rate_paced = run.rate;
+	settle(load);
+	load->is_timing = false;
+	row.latency = &load->latency;
+	report_row_write(load->report, &row);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct load *load);
+} steps[] = {
+	{ "initial", step_initial },
+	{ "refresh", step_refresh },
+	{ "handover", step_handover },
+	{ "bogus", step_bogus },
+	{ "expiry", step_expiry },
+};
+
+enum { N_STEPS = sizeof(steps) / sizeof(steps[0]) };
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "usage: unwired-load [options] STEP...\n"
+		     "       unwired-load --mobiles N --subscribers FILE\n\n"
+		     "steps: initial, refresh, handover, bogus, expiry\n\n"
+		     "  --run-dir DIR        be the dataplane of the control process there\n"
+		     "  --interface NAME     or send over this interface\n"
+		     "  --gateway MAC        to the home agent's port\n"
+		     "  --control-pid PID    whose processor time is measured\n"
+		     "  --mobiles N          how many (default 100000)\n"
+		     "  --registered         they are registered already\n"
+		     "  --updates N          of a round (default 200000)\n"
+		     "  --rounds N           default 5\n"
+		     "  --seconds S          of a paced run (default 5)\n"
+		     "  --lifetime S         asked for (default 3600)\n"
+		     "  --agent ADDRESS      default 2001:db8:1::1\n"
+		     "  --home-prefix A      default 2001:db8:1::\n"
+		     "  --care-of-prefix A   default 2400::, a /64 a mobile inside its /32\n"
+		     "  --subscribers FILE   write their lines there and end\n"
+		     "  --out FILE           JSON rows (default: standard output)\n"
+		     "  --help\n");
+}
+
+static uint32_t number_of(const char *text)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	if (*end != '\0' || v == 0 || v > 100000000) {
+		fprintf(stderr, "unwired-load: %s: must be 1 to 100000000\n", text);
+		exit(2);
+	}
+	return (uint32_t)v;
+}
+
+static void address_of(const char *text, struct ip6 *out)
+{
+	if (ip6_parse(text, out) == 0)
+		return;
+	fprintf(stderr, "unwired-load: %s: no IPv6 address\n", text);
+	exit(2);
+}
+
+static void gateway_of(const char *text, uint8_t out[static 6])
+{
+	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &out[0], &out[1], &out[2], &out[3],
+		    &out[4], &out[5]) == 6)
+		return;
+	fprintf(stderr, "unwired-load: %s: no MAC address\n", text);
+	exit(2);
+}
+
+static void read_arguments(int argc, char *argv[], struct load *load)
+{
+	static const struct option options[] = {
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "interface", required_argument, NULL, 'i' },
+		{ "gateway", required_argument, NULL, 'g' },
+		{ "control-pid", required_argument, NULL, 'p' },
+		{ "mobiles", required_argument, NULL, 'm' },
+		{ "registered", no_argument, NULL, 'R' },
+		{ "updates", required_argument, NULL, 'u' },
+		{ "rounds", required_argument, NULL, 'n' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "lifetime", required_argument, NULL, 'l' },
+		{ "agent", required_argument, NULL, 'a' },
+		{ "home-prefix", required_argument, NULL, 'H' },
+		{ "care-of-prefix", required_argument, NULL, 'c' },
+		{ "subscribers", required_argument, NULL, 'S' },
+		{ "out", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct arguments *a = &load->arguments;
+	bool is_registered = false;
+	int option;
+
+	*a = (struct arguments){ .n_mobiles = 100000,
+		.n_updates = 200000,
+		.n_rounds = 5,
+		.lifetime_s = 3600,
+		.seconds = 5 };
+	address_of("2001:db8:1::1", &a->agent);
+	address_of("2001:db8:1::", &a->home_prefix);
+	address_of("2400::", &a->care_of_prefix);
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'r':
+			a->run_dir = optarg;
+			break;
+		case 'i':
+			a->interface = optarg;
+			break;
+		case 'g':
+			gateway_of(optarg, a->gateway);
+			break;
+		case 'p':
+			a->control = (pid_t)number_of(optarg);
+			break;
+		case 'm':
+			a->n_mobiles = number_of(optarg);
+			break;
+		case 'R':
+			is_registered = true;
+			break;
+		case 'u':
+			a->n_updates = number_of(optarg);
+			break;
+		case 'n':
+			a->n_rounds = number_of(optarg);
+			break;
+		case 's':
+			a->seconds = atof(optarg);
+			break;
+		case 'l':
+			a->lifetime_s = number_of(optarg);
+			break;
+		case 'a':
+			address_of(optarg, &a->agent);
+			break;
+		case 'H':
+			address_of(optarg, &a->home_prefix);
+			break;
+		case 'c':
+			address_of(optarg, &a->care_of_prefix);
+			break;
+		case 'S':
+			a->subscribers = optarg;
+			break;
+		case 'o':
+			a->out = optarg;
+			break;
+		case 'h':
+			print_help(stdout);
+			exit(0);
+		default:
+			exit(2);
+		}
+	}
+	if (is_registered)
+		load->next_new = a->n_mobiles;
+}
+
+static int write_subscribers(const struct load *load)
+{
+	FILE *out = fopen(load->arguments.subscribers, "we");
+	int error = out == NULL ? -errno : mobiles_write_subscribers(load->mobiles, out);
+
+	if (out != NULL && fclose(out) != 0 && error == 0)
+		error = -errno;
+	if (error != 0)
+		fprintf(stderr, "unwired-load: %s: %s\n", load->arguments.subscribers,
+			strerror(-error));
+	return error == 0 ? 0 : 1;
+}
+
+static void open_way(struct load *load, const struct load_owner *owner)
+{
+	const struct arguments *a = &load->arguments;
+
+	if (a->interface != NULL)
+		load->way = load_port_open(a->interface, a->gateway, owner);
+	else if (a->run_dir != NULL)
+		load->way = load_dataplane_open(a->run_dir, a->n_mobiles + a->n_mobiles / 8, owner);
+	else
+		errno = EDESTADDRREQ;
+	if (load->way == NULL) {
+		fprintf(stderr, "unwired-load: %s\n", strerror(errno));
+		exit(1);
+	}
+	if (a->interface == NULL) {
+		struct load_filling filling = load_dataplane_filling(load->way);
+
+		report_filling(load->report, filling.n_bindings, (double)filling.took_ns / 1e9);
+	}
+}
+
+static void run_step(struct load *load, const char *name)
+{
+	for (unsigned int i = 0; i < N_STEPS; i++)
+		if (strcmp(steps[i].name, name) == 0) {
+			steps[i].run(load);
+			return;
+		}
+	fprintf(stderr, "unwired-load: %s: no step (see --help)\n", name);
+	exit(2);
+}
+
+int main(int argc, char *argv[])
+{
+	static struct load load = { .random = 88172645463325252ULL };
+	const struct load_owner owner = { .ctx = &load, .answer = answer };
+	const struct arguments *a = &load.arguments;
+
+	signal(SIGPIPE, SIG_IGN);
+	read_arguments(argc, argv, &load);
+	load.mobiles = mobiles_new(a->n_mobiles, &a->agent, &a->home_prefix, &a->care_of_prefix);
+	if (load.mobiles == NULL) {
+		perror("unwired-load");
+		return 1;
+	}
+	if (a->subscribers != NULL)
+		return write_subscribers(&load);
+	if (a->control != 0 && clock_getcpuclockid(a->control, &load.control_clock) != 0) {
+		fprintf(stderr, "unwired-load: no process %d\n", a->control);
+		return 1;
+	}
+	load.report = report_open(a->out);
+	if (load.report == NULL) {
+		perror(a->out);
+		return 1;
+	}
+	load.begin_ns = clock_mono_ns();
+	open_way(&load, &owner);
+	for (int i = optind; i < argc; i++)
+		run_step(&load, argv[i]);
+	load.way->close(load.way);
+	report_close(load.report);
+	mobiles_free(load.mobiles);
+	return 0;
+}
