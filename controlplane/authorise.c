@@ -122,3 +122,14 @@ void authorise_bu(const struct control *control, const struct ip6chain *chain, c
 	if (network->auth == CONFIG_AUTH_OPTION)
 		out->auth = verify(control, chain, bu, out->has_policy ? &subscriber : NULL, out);
 }
+
+struct subscribers_key authorise_key(const struct ip6chain *chain, const struct mh *bu)
+{
+	const struct mh_mn_id *id = &bu->opt.mn_id;
+
+	if (bu->opt.has_mn_id && id->subtype == MH_MN_ID_NAI && id->id.len <= BCE_MN_ID_MAX)
+		return (struct subscribers_key){
+			.p = id->id.p, .len = (uint8_t)id->id.len, .is_mn_id = true
+		};
+	return (struct subscribers_key){ .p = mh_bu_home(chain), .len = sizeof(struct ip6) };
+}

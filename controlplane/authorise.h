@@ -27,3 +27,6 @@ struct authorise {
 // Looks up and verifies. Nothing is changed. RFC 4285 section 5.1.1.
 void authorise_bu(const struct control *control, const struct ip6chain *chain, const struct mh *bu,
 	struct authorise *out);
+
+// What authorise_bu will look for first. Borrows both.
+struct subscribers_key authorise_key(const struct ip6chain *chain, const struct mh *bu);

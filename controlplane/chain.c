@@ -142,24 +142,58 @@ static void parse(struct chain *chain)
 
 // ---- authorise
 
-static void authorise(struct chain *chain)
+// Fetches the subscribers that these Updates will be looked up for.
+static void fetch_subscribers(const struct chain *chain, struct item *items, unsigned int n)
 {
-	struct bcache_key keys[LINK_PUNT_BATCH];
-	uint32_t handles[LINK_PUNT_BATCH];
-	unsigned int n = 0;
+	struct subscribers_key keys[BCACHE_BATCH];
+	unsigned int n_keys = 0;
 
-	room_make(chain->control, chain->n);
-	for (unsigned int i = 0; i < chain->n; i++) {
-		struct item *item = &chain->items[i];
+	for (unsigned int i = 0; i < n; i++)
+		if (items[i].fate == FATE_UPDATE)
+			keys[n_keys++] = authorise_key(&items[i].ip, &items[i].mh);
+	subscribers_fetch(chain->control->subscribers, keys, n_keys);
+}
+
+static void authorise_some(struct chain *chain, struct item *items, unsigned int n)
+{
+	fetch_subscribers(chain, items, n);
+	for (unsigned int i = 0; i < n; i++) {
+		struct item *item = &items[i];
 
 		if (item->fate != FATE_UPDATE)
 			continue;
 		authorise_bu(chain->control, &item->ip, &item->mh, &item->who);
 		item->key = (struct bcache_key){ .home = *mh_bu_home(&item->ip),
 			.domain = item->who.domain };
-		keys[n++] = item->key;
 	}
-	bcache_find_batch(chain->control->bcache, keys, n, handles);
+}
+
+static void authorise(struct chain *chain)
+{
+	for (unsigned int i = 0; i < chain->n; i += BCACHE_BATCH)
+		authorise_some(chain, &chain->items[i],
+			chain->n - i < BCACHE_BATCH ? chain->n - i : BCACHE_BATCH);
+}
+
+// ---- look up
+
+// The bindings of all, with the memory that a change of them will touch on its way.
+static void look_up(struct chain *chain)
+{
+	const struct control *control = chain->control;
+	struct bcache_key keys[LINK_PUNT_BATCH];
+	uint32_t handles[LINK_PUNT_BATCH];
+	unsigned int n = 0;
+
+	room_make(chain->control, chain->n);
+	for (unsigned int i = 0; i < chain->n; i++)
+		if (chain->items[i].fate == FATE_UPDATE)
+			keys[n++] = chain->items[i].key;
+	bcache_find_batch(control->bcache, keys, n, handles);
+	for (unsigned int i = 0; i < n; i++) {
+		wheel_fetch(control->wheel, handles[i]);
+		store_fetch(control->store, handles[i]);
+	}
 	n = 0;
 	for (unsigned int i = 0; i < chain->n; i++)
 		if (chain->items[i].fate == FATE_UPDATE)
@@ -241,6 +275,8 @@ static bool would_loop(void *arg, const struct ip6 *home, const struct ip6 *coa)
 	struct hook_ctx *ctx = arg;
 	struct bcache_key key = { .home = *coa, .domain = ctx->domain };
 
+	if (networks_find_prefix(&ctx->chain->control->networks, ctx->domain, coa) == 0)
+		return ip6_eq(home, coa); // nobody's home address: no wait for the cache's memory
 	for (unsigned int depth = 0; depth < LOOP_DEPTH; depth++) {
 		bool is_on_batch;
 		const struct bce *bce;
@@ -505,6 +541,8 @@ static void log_update(const struct item *item)
 	const struct decide_verdict *v = &item->verdict;
 	char home[IP6_STRLEN], coa[IP6_STRLEN];
 
+	if (!log_is_on(LOG_LEVEL_DEBUG))
+		return;
 	log_debug("binding_%s hoa=%s coa=%s seq=%u status=%u lifetime_s=%u",
 		decide_kind_name(v->kind), ip6_str(&v->home, home), ip6_str(&v->coa, coa),
 		item->mh.msg.bu.sequence, v->ba.status, v->lifetime_s);
@@ -558,6 +596,7 @@ void chain_punts(void *arg, const struct api_punt *const punts[], unsigned int n
 		chain->items[i].punt = punts[i];
 	parse(chain);
 	authorise(chain);
+	look_up(chain);
 	decide(chain);
 	commit(chain);
 	chain->control->replicate->publish(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Signalling in batches: parse → authorise → decide → commit → replicate → publish → answer. Each
+// Signalling in batches: parse → authorise → look up → decide → commit → replicate → publish → answer. Each
 // step goes over the whole batch. The binding cache changes only when the store has committed, and
 // the dataplane knows of a change before its answer is sent.
 #pragma once

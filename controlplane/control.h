@@ -22,6 +22,7 @@
 struct chain;
 struct event_base;
 struct mgmt;
+struct reload;
 
 // How far the dataplane has what the binding cache has.
 enum control_sync {
@@ -47,6 +48,7 @@ struct control {
 	struct replicate *replicate;
 	struct chain *chain;
 	struct mgmt *mgmt;
+	struct reload *reload; // on its way, NULL = none
 	struct limiter limiter;
 	struct stats stats;
 	uint64_t instance; // random, of this life of the process

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "controlplane/alive.h"
@@ -41,6 +41,7 @@ static void record(void *arg, const struct api_rec *rec)
 	switch (rec->type) {
 	case API_SYNC_DONE:
 		publish_sync_done(control, (const struct api_sync_done *)(const void *)rec);
+		reload_synced(control);
 		return;
 	case API_BINDING_ERR:
 		publish_binding_err(control, (const struct api_binding_err *)(const void *)rec);
@@ -60,6 +61,12 @@ static void record(void *arg, const struct api_rec *rec)
 	}
 }
 
+static void down(void *control)
+{
+	publish_down(control);
+	reload_synced(control);
+}
+
 static void punts(void *arg, const struct api_punt *const list[], unsigned int n)
 {
 	chain_punts(((struct control *)arg)->chain, list, n);
@@ -70,7 +77,7 @@ struct link_handlers loop_link_handlers(struct control *control)
 	return (struct link_handlers){ .ctx = control,
 		.hello = publish_hello,
 		.up = publish_up,
-		.down = publish_down,
+		.down = down,
 		.punts = punts,
 		.record = record,
 		.bulk = publish_bulk };
@@ -87,13 +94,10 @@ static void end(evutil_socket_t signal_number, short what, void *arg)
 
 static void reload(evutil_socket_t signal_number, short what, void *arg)
 {
-	struct loop *loop = arg;
-	char *why = NULL;
-
 	(void)signal_number;
 	(void)what;
-	reload_run(loop->control, &why); // logs
-	free(why);
+	if (reload_begin(((struct loop *)arg)->control) == -ENOMEM)
+		log_err("reload_refused reason=\"%s\"", strerror(ENOMEM));
 }
 
 // A little of the work on bindings that is due; the rest after the sockets had their turn.

@@ -242,6 +242,7 @@ static int run(struct control *control, const char *text)
 
 static void control_close(struct control *control)
 {
+	reload_free(control->reload);
 	mgmt_free(control->mgmt);
 	link_free(control->link);
 	chain_free(control->chain);

@@ -46,6 +46,7 @@ struct client {
 	struct event *on_patience; // owned; the page waits no longer
 	bool is_busy; // a list is being sent; the next request waits
 	bool is_monitor;
+	bool awaits_reload;
 	bool is_single; // the page is one "result", not "items"
 	bool is_last_page;
 	bool is_closing; // sends no more requests; gets what it asked for
@@ -310,16 +311,14 @@ static void run_clear_binding(struct client *client)
 
 static void run_reload(struct client *client)
 {
-	char *why = NULL;
-	int error = reload_run(client->mgmt->control, &why);
+	int error;
 
-	if (error != 0)
-		write_line(client, json_pack("{s:b, s:s}", "end", 1, "error",
-					   why != NULL && why[0] != '\0' ? why : strerror(-error)));
-	else
-		write_line(client, json_pack("{s:b, s:{s:b}}", "end", 1, "result", "reloaded", 1));
-	client->is_busy = false;
-	free(why);
+	client->awaits_reload = true;
+	error = reload_begin(client->mgmt->control);
+	if (error == 0)
+		return; // mgmt_reloaded answers, or has done so
+	client->awaits_reload = false;
+	reply_error(client, error == -EBUSY ? "another reload is on its way" : strerror(-error));
 }
 
 static void run_resync(struct client *client)
@@ -410,6 +409,21 @@ void mgmt_event_binding(struct mgmt *mgmt, const char *what, const struct ip6 *h
 		if (client->is_monitor)
 			tell(client, event);
 	json_decref(event);
+}
+
+void mgmt_reloaded(struct mgmt *mgmt, const char *why)
+{
+	struct client *client;
+
+	LIST_FOREACH (client, &mgmt->clients, link) {
+		if (!client->awaits_reload)
+			continue;
+		client->awaits_reload = false;
+		if (why != NULL)
+			reply_error(client, why);
+		else
+			reply_result(client, json_pack("{s:b}", "reloaded", 1));
+	}
 }
 
 // ---- connections

@@ -37,5 +37,8 @@ bool mgmt_has_monitors(const struct mgmt *mgmt);
 void mgmt_event_binding(struct mgmt *mgmt, const char *what, const struct ip6 *home,
 	const struct ip6 *coa, uint16_t sequence, uint8_t status, uint32_t lifetime_s);
 
+// The end of a reload, for whoever asked for it: why it failed (borrowed), or NULL.
+void mgmt_reloaded(struct mgmt *mgmt, const char *why);
+
 // The dataplane's answer to a COUNTERS_GET.
 void mgmt_counters(struct mgmt *mgmt, const struct api_counters *counters);

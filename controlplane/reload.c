@@ -4,11 +4,13 @@
 #include "controlplane/reload.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
 #include "controlplane/review.h"
 #include "dataplane/base/log.h"
@@ -16,14 +18,18 @@
 #define RUNNING "running.json"
 #define RUNNING_NEW RUNNING ".new"
 
-// A reload on its way. Everything in it is prepared and changes nothing yet.
+// A reload on its way: configuration, subscribers (perhaps a while), then all is put in force, and the
+// dataplane is waited for. Until then everything in it is prepared and changes nothing yet.
 struct reload {
 	struct control *control; // borrowed
-	FILE *err;
+	char *why; // owned; what err wrote, after fclose
+	size_t why_len;
+	FILE *err; // owned
 	const char *step; // in hand, for the log
 	char *text; // owned
-	struct config *config; // owned
-	struct networks *networks; // owned
+	struct config *config; // owned, until it is in force
+	struct event *on_event; // owned: subscribers imported, or patience over
+	bool is_in_force;
 };
 
 struct config *reload_read(const char *path, char **text, FILE *err)
@@ -108,71 +114,63 @@ void reload_warn(const struct config *config)
 				config->networks[i].name);
 }
 
-// Reads and checks everything of the configuration. Returns: 0 or negative errno.
 static int prepare_config(struct reload *r)
+{
+	r->step = "configuration";
+	r->config = reload_read(r->control->config_path, &r->text, r->err);
+	if (r->config == NULL || config_diff(r->control->config, r->config, r->err, NULL) != 0)
+		return -EINVAL;
+	return 0;
+}
+
+// Makes the rest that may fail. networks: filled in. Returns: 0 or negative errno.
+static int prepare_rest(struct reload *r, struct networks *networks)
 {
 	struct control *control = r->control;
 	int error;
 
-	r->step = "configuration";
-	r->config = reload_read(control->config_path, &r->text, r->err);
-	if (r->config == NULL || config_diff(control->config, r->config, r->err, NULL) != 0)
-		return -EINVAL;
 	r->step = "home networks";
-	r->networks = malloc(sizeof(*r->networks));
-	if (r->networks == NULL)
-		return said(r->err, control->state_dir, RUNNING, -ENOMEM);
-	*r->networks = control->networks;
-	error = networks_set(r->networks, r->config);
+	*networks = control->networks;
+	error = networks_set(networks, r->config);
 	if (error == -ENOSPC)
 		fprintf(r->err,
 			"%s: home_networks: more prefixes or agent addresses than there "
 			"are numbers for (those with bindings keep theirs)\n",
 			control->config_path);
-	return error;
-}
-
-// Makes everything that may fail. Returns: 0 or negative errno.
-static int prepare(struct reload *r)
-{
-	struct control *control = r->control;
-	int error = prepare_config(r);
-
-	if (error != 0)
-		return error;
-	r->step = "subscribers";
-	error = subscribers_prepare(control->subscribers, r->config->subscribers.file, r->err);
 	if (error != 0)
 		return error;
 	r->step = RUNNING;
 	return reload_keep(control->state_dir, r->text, r->err);
 }
 
-// Puts what is prepared in force. Nothing of it can fail.
-static void take(struct reload *r)
+// Puts what is prepared in force. Nothing of it can fail. Returns: whether the dataplane has news.
+static bool take(struct reload *r, const struct networks *networks)
 {
 	struct control *control = r->control;
-	bool is_told =
-		networks_are_same(&control->networks, r->networks) &&
-		control->config->dataplane.orphan_hold_s == r->config->dataplane.orphan_hold_s;
+	bool has_news =
+		!networks_are_same(&control->networks, networks) ||
+		control->config->dataplane.orphan_hold_s != r->config->dataplane.orphan_hold_s;
 
 	subscribers_take(control->subscribers);
-	control->networks = *r->networks;
+	control->networks = *networks;
 	config_free(control->config);
 	control->config = r->config;
 	r->config = NULL; // moved
+	r->is_in_force = true;
 	log_info("reloaded networks=%u subscribers=%llu", control->config->n_networks,
 		(unsigned long long)subscribers_counts(control->subscribers).n_subscribers);
 	reload_warn(control->config);
-	if (is_told)
-		return;
-	review_begin(control);
-	publish_resync(control, false);
+	if (has_news) {
+		review_begin(control);
+		publish_resync(control, false);
+	}
+	return has_news;
 }
 
 // One line for the log.
-static void log_refused(const struct reload *r, const char *why)
+static void log_refused(const struct reload *r)
 {
+	const char *why = r->why != NULL ? r->why : "";
 	char line[512];
 	size_t len = 0;
 
@@ -182,24 +180,140 @@ static void log_refused(const struct reload *r, const char *why)
 	log_err("reload_refused step=\"%s\" reason=\"%s\"", r->step, line);
 }
 
-int reload_run(struct control *control, char **why)
+void reload_free(struct reload *r)
 {
-	size_t len;
-	struct reload r = { .control = control, .err = open_memstream(why, &len) };
-	int error;
+	if (r == NULL)
+		return;
+	if (!r->is_in_force)
+		subscribers_drop(r->control->subscribers);
+	if (r->on_event != NULL)
+		event_free(r->on_event);
+	if (r->err != NULL)
+		fclose(r->err);
+	config_free(r->config);
+	free(r->text);
+	free(r->why);
+	free(r);
+}
 
-	if (r.err == NULL)
-		return -errno;
-	error = prepare(&r);
-	fclose(r.err);
-	if (error == 0) {
-		take(&r);
-	} else {
-		subscribers_drop(control->subscribers);
-		log_refused(&r, *why != NULL ? *why : "");
+// The end, with an error or not: whoever waits is told.
+static void finish(struct reload *r, int error)
+{
+	struct control *control = r->control;
+	const char *why;
+
+	if (!r->is_in_force)
+		subscribers_drop(control->subscribers); // an import writes to err
+	fclose(r->err);
+	r->err = NULL;
+	why = r->why != NULL && r->why[0] != '\0' ? r->why : strerror(-error);
+	control->reload = NULL;
+	if (error != 0 && !r->is_in_force)
+		log_refused(r);
+	mgmt_reloaded(control->mgmt, error != 0 ? why : NULL);
+	reload_free(r);
+}
+
+static void out_of_patience(evutil_socket_t fd, short what, void *arg)
+{
+	struct reload *r = arg;
+
+	(void)fd;
+	(void)what;
+	log_warn("reload_unconfirmed patience_s=%d", RELOAD_PATIENCE_S);
+	fprintf(r->err,
+		"reloaded, but the dataplane has not confirmed it in %d s (it goes on: see "
+		"unwiredctl show sync)",
+		RELOAD_PATIENCE_S);
+	finish(r, -ETIMEDOUT);
+}
+
+// Waits for the dataplane. What is away or refuses to sweep is not waited for: it will have, or has, them.
+static void await_dataplane(struct reload *r)
+{
+	static const struct timeval patience = { .tv_sec = RELOAD_PATIENCE_S };
+
+	if (r->control->sync.state != CONTROL_SYNC_RUNNING) {
+		finish(r, 0);
+		return;
 	}
-	config_free(r.config);
-	free(r.networks);
-	free(r.text);
-	return error;
+	r->on_event = evtimer_new(r->control->base, out_of_patience, r);
+	if (r->on_event == NULL || event_add(r->on_event, &patience) != 0)
+		finish(r, -ENOMEM);
+}
+
+void reload_synced(struct control *control)
+{
+	struct reload *r = control->reload;
+
+	if (r != NULL && r->is_in_force && control->sync.state != CONTROL_SYNC_RUNNING)
+		finish(r, 0);
+}
+
+// Everything but the rest is prepared; or error says what went wrong.
+static void go_on(struct reload *r, int error)
+{
+	struct networks *networks = malloc(sizeof(*networks));
+
+	if (error == 0 && networks == NULL)
+		error = said(r->err, r->control->state_dir, RUNNING, -ENOMEM);
+	if (error == 0)
+		error = prepare_rest(r, networks);
+	if (error == 0 && take(r, networks))
+		await_dataplane(r);
+	else
+		finish(r, error);
+	free(networks);
+}
+
+static void imported(evutil_socket_t fd, short what, void *arg)
+{
+	struct reload *r = arg;
+
+	(void)fd;
+	(void)what;
+	event_free(r->on_event);
+	r->on_event = NULL;
+	go_on(r, subscribers_end(r->control->subscribers));
+}
+
+static void prepare(struct reload *r)
+{
+	struct subscribers *subscribers = r->control->subscribers;
+	int result = prepare_config(r);
+
+	if (result == 0) {
+		r->step = "subscribers";
+		result = subscribers_begin(subscribers, r->config->subscribers.file, r->err);
+	}
+	if (result <= 0) {
+		go_on(r, result);
+		return;
+	}
+	r->on_event =
+		event_new(r->control->base, subscribers_fd(subscribers), EV_READ, imported, r);
+	if (r->on_event == NULL || event_add(r->on_event, NULL) != 0)
+		go_on(r, -ENOMEM);
+}
+
+int reload_begin(struct control *control)
+{
+	struct reload *r;
+
+	if (control->reload != NULL) {
+		log_warn("reload_refused reason=\"another one is on its way\"");
+		return -EBUSY;
+	}
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return -ENOMEM;
+	r->control = control;
+	r->err = open_memstream(&r->why, &r->why_len);
+	if (r->err == NULL) {
+		free(r);
+		return -ENOMEM;
+	}
+	control->reload = r;
+	prepare(r);
+	return 0;
 }

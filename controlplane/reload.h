@@ -5,10 +5,11 @@
 // by reload.
 #pragma once
 
-#include <jansson.h>
 #include <stdio.h>
 
 #include "controlplane/control.h"
+
+enum { RELOAD_PATIENCE_S = 20 };
 
 // Reads and checks the configuration file. Every error goes to err.
 // text: set to the file's owned text on success (for reload_keep).
@@ -22,9 +23,15 @@ int reload_keep(const char *state_dir, const char *text, FILE *err);
 // Warns of home networks that authenticate nobody.
 void reload_warn(const struct config *config);
 
-// Reads the configuration file and the subscribers again. All or nothing: on any error, and when a
-// key changed that needs a restart, everything stays as it was. Bindings without a home network end
-// in pieces afterwards (controlplane/review.h).
-// why: set to an owned sentence (or several lines) on failure.
-// Returns: 0 or negative errno.
-int reload_run(struct control *control, char **why);
+// Begins to read the configuration file and the subscribers again. All or nothing: on any error, and when
+// a key changed that needs a restart, everything stays as it was. Subscribers are imported while
+// signalling goes on. When the dataplane has the new networks, or at most RELOAD_PATIENCE_S later,
+// mgmt_reloaded is told. Bindings without a home network end in pieces (controlplane/review.h).
+// Returns: 0 (mgmt_reloaded will be called, perhaps it was already), or -EBUSY: one is on its way.
+int reload_begin(struct control *control);
+
+// Says that what the dataplane has may have changed (control->sync).
+void reload_synced(struct control *control);
+
+// Gives up what is on its way. Nothing is fine.
+void reload_free(struct reload *reload);

@@ -392,6 +392,12 @@ int store_put(struct store *s, const struct store_entry *entry, struct store_tim
 	return s->group_error;
 }
 
+void store_fetch(const struct store *s, uint32_t handle)
+{
+	if (handle < s->options.n_slots)
+		__builtin_prefetch(&s->newest[handle], 1);
+}
+
 // An old entry that the cleaner looked at.
 struct old {
 	uint64_t number;

@@ -89,6 +89,9 @@ int store_begin(struct store *store);
 // Returns: 0, -ENOSPC (map full), -EINVAL (handle or state), or negative errno.
 int store_put(struct store *store, const struct store_entry *entry, struct store_time now);
 
+// Fetches the memory of a store_put to come.
+void store_fetch(const struct store *store, uint32_t handle);
+
 // Makes the group durable. On error nothing of it is in the store, and the group is over.
 // Returns: 0; -ENOSPC (file system or map full: try again with the next group); other negative errno
 // (has_failed is set: the file cannot be trusted, every group is refused until store_rebuild).

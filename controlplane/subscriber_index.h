@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// The indexed file of the subscribers: written once by an import, then only read. Kept apart from
-// other processes by the lock of the state directory (controlplane/store.h).
+// The indexed file of the subscribers: written once by an import, then only read, as it is, from a map
+// of the file. Head, records back to back, and two tables of them by hash (controlplane/hindex.h), of
+// home address and of MN-ID: a search is two waits for memory, which prefetch overlaps. Kept apart
+// from other processes by the lock of the state directory (controlplane/store.h).
 #pragma once
 
-#include <lmdb.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "controlplane/hindex.h"
 #include "controlplane/subscribers.h"
 
 // What an index was made from, and how much is in it.
@@ -20,32 +23,50 @@ struct subscriber_origin {
 	struct subscribers_counts counts;
 };
 
+// What subscribers are found by.
+enum subscriber_by { SUBSCRIBER_BY_HOME, SUBSCRIBER_BY_MN_ID, SUBSCRIBER_N_BY };
+
+// An open index; all zero is none. Plain data: moved by assignment.
 struct subscriber_index {
-	MDB_env *env; // owned, NULL = no index
-	MDB_txn *txn; // of the import; then a reading one, for as long as the index is open
-	MDB_dbi meta, by_line, by_home, by_mn_id;
+	const uint8_t *map; // owned, NULL = no index
+	size_t map_len;
+	const uint8_t *records; // in the map
+	size_t records_len;
+	uint64_t seed;
+	struct hindex by[SUBSCRIBER_N_BY]; // their slots are in the map
 	struct subscriber_origin origin;
 };
 
 // Opens an index for reading. Returns: 0, or negative errno (-ENOENT, -EBADMSG: import again).
 int subscriber_index_open(struct subscriber_index *ix, const char *path);
-
-// Makes an empty one at path (replacing one), for a source of that many bytes, with a write
-// transaction begun. Returns: 0 or negative errno.
-int subscriber_index_create(struct subscriber_index *ix, const char *path, uint64_t source_bytes);
-
-// Adds a subscriber. Returns: 0; -EEXIST with *at the index of the home address that another has
-// (or -1: the MN-ID) and *line that one's; or negative errno. Nothing is taken back.
-int subscriber_index_add(
-	struct subscriber_index *ix, const struct subscriber *s, int *at, uint32_t *line);
-
-// Ends a part of the import, so that a transaction does not grow without end.
-int subscriber_index_checkpoint(struct subscriber_index *ix);
-
-// Ends the import: writes ix->origin, syncs, and turns to reading. Returns: 0 or negative errno.
-int subscriber_index_finish(struct subscriber_index *ix);
 void subscriber_index_close(struct subscriber_index *ix);
 
-// Returns: 0, -ENOENT, or negative errno.
-int subscriber_index_find(
-	const struct subscriber_index *ix, MDB_dbi by, MDB_val key, struct subscriber *out);
+// Returns: 0, -ENOENT, or -EBADMSG.
+int subscriber_index_find(const struct subscriber_index *ix, enum subscriber_by by, const void *key,
+	size_t len, struct subscriber *out);
+
+// Fetches the memory of a search to come: first the slots of all keys, then their records.
+void subscriber_index_fetch_slot(
+	const struct subscriber_index *ix, enum subscriber_by by, const void *key, size_t len);
+void subscriber_index_fetch_record(
+	const struct subscriber_index *ix, enum subscriber_by by, const void *key, size_t len);
+
+// An index in the making. Thread: any, one at a time.
+struct subscriber_build;
+
+// Makes an empty one at path (replacing a file). Returns: owned, or NULL with errno.
+struct subscriber_build *subscriber_build_new(const char *path);
+
+// Adds a subscriber. Returns: 0 or negative errno.
+int subscriber_build_add(struct subscriber_build *b, const struct subscriber *s);
+
+// Looks for keys that two subscribers have: taken is told of the later one, with at the index of the
+// home address (-1: the MN-ID) and the line of the earlier one. Then writes tables and head, and syncs.
+// is_cancelled: asked now and then, to give up with -ECANCELED.
+// Returns: 0, -EEXIST (taken was called), or negative errno.
+int subscriber_build_end(struct subscriber_build *b, const struct subscriber_origin *origin,
+	void (*taken)(void *ctx, const struct subscriber *s, int at, uint32_t line),
+	bool (*is_cancelled)(void *ctx), void *ctx);
+
+// Closes and frees, whether it was ended or not.
+void subscriber_build_free(struct subscriber_build *b);

@@ -241,8 +241,7 @@ int subscriber_line_unpack(const void *data, size_t len, struct subscriber *out)
 {
 	struct rcursor c = rcursor_make(data, len);
 
-	*out = (struct subscriber){ 0 };
-	out->line = rcursor_u32(&c);
+	out->line = rcursor_u32(&c); // arrays beyond their counts stay as they are
 	out->max_lifetime_s = rcursor_u32(&c);
 	out->is_allowed = rcursor_u8(&c) != 0;
 	out->mn_id_len = rcursor_u8(&c);

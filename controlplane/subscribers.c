@@ -1,166 +1,40 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
+#include "controlplane/subscribers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "controlplane/alive.h"
-#include "controlplane/subscriber_index.h"
-#include "controlplane/subscriber_line.h"
-#include "controlplane/subscribers.h"
-#include "dataplane/base/clock.h"
+#include "controlplane/subscriber_import.h"
 
-#define INDEX_NAME "subscribers.mdb"
-#define NEW_NAME "subscribers.mdb.new"
+#define INDEX_NAME "subscribers.index"
+#define NEW_NAME "subscribers.index.new"
 
-enum {
-	ERRORS_SHOWN = 100,
-	CHECKPOINT_LINES = 10000,
-};
+enum { ALIVE_MS = 500 };
 
 struct subscribers {
 	struct subscriber_index index;
 	char *dir; // owned
 	char path[PATH_MAX];
 	char new_path[PATH_MAX];
+	struct subscriber_import *import; // owned, NULL without
+	char *source; // of the import; owned
+	FILE *err; // of the import; borrowed
 	bool is_prepared; // next is to take the place of index
-	struct subscriber_index next; // without env: nobody is subscribed
+	struct subscriber_index next; // without map: nobody is subscribed
 };
-
-// One import.
-struct import {
-	struct subscriber_index index;
-	const char *source;
-	FILE *in;
-	FILE *err;
-	bool is_open_to_others;
-	uint32_t line;
-	uint64_t n_bad;
-	char text[SUBSCRIBER_LINE_MAX + 2];
-};
-
-static uint64_t ns_of(struct timespec t)
-{
-	return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-static struct subscriber_origin origin_of(const char *source, const struct stat *st)
-{
-	return (struct subscriber_origin){
-		.size = (uint64_t)st->st_size,
-		.mtime_ns = ns_of(st->st_mtim),
-		.ctime_ns = ns_of(st->st_ctim),
-		.inode = st->st_ino,
-		.path_hash = XXH3_64bits(source, strlen(source)),
-	};
-}
 
 static bool is_same(const struct subscriber_origin *a, const struct subscriber_origin *b)
 {
 	return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
 	       a->inode == b->inode && a->path_hash == b->path_hash;
-}
-
-static void report(struct import *im, const char *reason)
-{
-	if (im->n_bad++ < ERRORS_SHOWN)
-		fprintf(im->err, "%s: line %u: %s\n", im->source, im->line, reason);
-}
-
-// Reads one line without its end. Returns: its length, -1 at the end of the file, or -2 (too long;
-// the rest of it was skipped).
-static ssize_t read_line(struct import *im)
-{
-	size_t len;
-	int c;
-
-	if (fgets(im->text, sizeof(im->text), im->in) == NULL)
-		return -1;
-	im->line++;
-	len = strlen(im->text);
-	if (len > 0 && im->text[len - 1] == '\n')
-		return (ssize_t)len - 1;
-	if (len <= SUBSCRIBER_LINE_MAX)
-		return (ssize_t)len;
-	while ((c = getc(im->in)) != EOF && c != '\n')
-		;
-	return -2;
-}
-
-static void report_taken(struct import *im, const struct subscriber *s, int at, uint32_t line)
-{
-	char reason[SUBSCRIBER_REASON_LEN];
-	char text[IP6_STRLEN];
-
-	if (at < 0)
-		snprintf(reason, sizeof(reason), "mn_id: line %u has the same", line);
-	else
-		snprintf(reason, sizeof(reason), "home_addresses[%d]: line %u has %s too", at, line,
-			ip6_str(&s->homes[at], text));
-	report(im, reason);
-}
-
-// Takes one line into the index. Returns: 0 (a bad line is reported and counted) or negative errno.
-static int take_line(struct import *im, ssize_t len)
-{
-	struct subscriber s;
-	char reason[SUBSCRIBER_REASON_LEN];
-	uint32_t line;
-	int at;
-	int err;
-
-	if (len == -2) {
-		snprintf(reason, sizeof(reason), "line: longer than %d bytes", SUBSCRIBER_LINE_MAX);
-		report(im, reason);
-		return 0;
-	}
-	if (strspn(im->text, " \t\r\n") >= (size_t)len)
-		return 0;
-	if (subscriber_line_parse(im->text, (size_t)len, &s, reason) != 0) {
-		report(im, reason);
-		return 0;
-	}
-	if (s.n_keys > 0 && im->is_open_to_others) {
-		report(im, "keys: others may read or write this file (chmod o-rw)");
-		return 0;
-	}
-	s.line = im->line;
-	err = subscriber_index_add(&im->index, &s, &at, &line);
-	if (err == -EEXIST) {
-		report_taken(im, &s, at, line);
-		err = 0;
-	}
-	return err;
-}
-
-static int take_lines(struct import *im)
-{
-	ssize_t len;
-	int err = 0;
-
-	while (err == 0 && (len = read_line(im)) != -1) {
-		alive_tell();
-		err = take_line(im, len);
-		if (err == 0 && im->line % CHECKPOINT_LINES == 0)
-			err = subscriber_index_checkpoint(&im->index);
-	}
-	if (err == 0 && ferror(im->in))
-		err = -EIO;
-	explicit_bzero(im->text, sizeof(im->text));
-	if (err == 0 && im->n_bad > 0) {
-		if (im->n_bad > ERRORS_SHOWN)
-			fprintf(im->err, "%s: %lu more lines are wrong\n", im->source,
-				(unsigned long)(im->n_bad - ERRORS_SHOWN));
-		err = -EINVAL;
-	}
-	return err;
 }
 
 // Gives the finished new index the name of the old one.
@@ -179,58 +53,83 @@ static int put_in_place(const struct subscribers *subs)
 	return err;
 }
 
-// Imports the open source into a new index, in the file of the one in force. Returns: 0 or negative errno.
-static int import(struct subscribers *subs, struct import *im, const struct stat *st)
+static int say(FILE *err_file, const char *source, int err)
 {
-	struct subscriber_origin origin = origin_of(im->source, st);
-	int err = subscriber_index_create(&im->index, subs->new_path, (uint64_t)st->st_size);
-
-	if (err != 0)
-		return err;
-	im->index.origin = origin;
-	im->is_open_to_others = (st->st_mode & (S_IROTH | S_IWOTH)) != 0;
-	err = take_lines(im);
-	if (err == 0)
-		err = subscriber_index_finish(&im->index);
-	if (err == 0)
-		err = put_in_place(subs);
-	if (err != 0) {
-		subscriber_index_close(&im->index);
-		unlink(subs->new_path);
-		return err;
-	}
-	subs->is_prepared = true;
-	subs->next = im->index;
-	return 0;
+	if (err < 0 && err != -EINVAL)
+		fprintf(err_file, "%s: %s\n", source, strerror(-err));
+	return err;
 }
 
-int subscribers_prepare(struct subscribers *subs, const char *source, FILE *err_file)
+// Begins the import of an open source, unless it is the one in force. Returns: as subscribers_begin.
+static int begin_import(struct subscribers *subs, FILE *in, const char *source)
 {
 	struct subscriber_origin origin;
-	struct import im = { .source = source, .err = err_file };
 	struct stat st;
-	int err = 0;
+	int err = fstat(fileno(in), &st) != 0 ? -errno : 0;
+
+	if (err == 0 && !S_ISREG(st.st_mode))
+		err = -ENOTSUP;
+	if (err != 0) {
+		fclose(in);
+		return err;
+	}
+	origin = subscriber_import_origin(source, &st);
+	if (subs->index.map != NULL && is_same(&origin, &subs->index.origin)) {
+		fclose(in);
+		return 0;
+	}
+	subs->source = strdup(source);
+	if (subs->source == NULL) {
+		fclose(in);
+		return -ENOMEM;
+	}
+	subs->import = subscriber_import_begin(in, &st, subs->source, subs->new_path, subs->err);
+	return subs->import == NULL ? -errno : 1;
+}
+
+int subscribers_begin(struct subscribers *subs, const char *source, FILE *err_file)
+{
+	FILE *in;
 
 	subscribers_drop(subs);
 	if (source == NULL) {
 		subs->is_prepared = true;
 		return 0;
 	}
-	im.in = fopen(source, "re");
-	if (im.in == NULL || fstat(fileno(im.in), &st) != 0)
-		err = -errno;
-	else if (!S_ISREG(st.st_mode))
-		err = -ENOTSUP;
-	if (err == 0) {
-		origin = origin_of(source, &st);
-		if (subs->index.env == NULL || !is_same(&origin, &subs->index.origin))
-			err = import(subs, &im, &st);
-	}
-	if (err != 0 && err != -EINVAL)
-		fprintf(err_file, "%s: %s\n", source, strerror(-err));
-	if (im.in != NULL)
-		fclose(im.in);
-	return err;
+	subs->err = err_file;
+	in = fopen(source, "re");
+	return say(err_file, source, in == NULL ? -errno : begin_import(subs, in, source));
+}
+
+int subscribers_fd(const struct subscribers *subs)
+{
+	return subscriber_import_fd(subs->import);
+}
+
+int subscribers_end(struct subscribers *subs)
+{
+	int err = subscriber_import_end(subs->import);
+
+	subs->import = NULL;
+	if (err == 0)
+		err = put_in_place(subs);
+	if (err == 0)
+		err = subscriber_index_open(&subs->next, subs->path);
+	subs->is_prepared = err == 0;
+	return say(subs->err, subs->source, err);
+}
+
+int subscribers_prepare(struct subscribers *subs, const char *source, FILE *err_file)
+{
+	int result = subscribers_begin(subs, source, err_file);
+	struct pollfd done;
+
+	if (result != 1)
+		return result;
+	done = (struct pollfd){ .fd = subscribers_fd(subs), .events = POLLIN };
+	while (poll(&done, 1, ALIVE_MS) != 1)
+		alive_tell();
+	return subscribers_end(subs);
 }
 
 void subscribers_take(struct subscribers *subs)
@@ -245,6 +144,13 @@ void subscribers_take(struct subscribers *subs)
 
 void subscribers_drop(struct subscribers *subs)
 {
+	if (subs->import != NULL) {
+		subscriber_import_cancel(subs->import);
+		subscriber_import_end(subs->import);
+	}
+	subs->import = NULL;
+	free(subs->source);
+	subs->source = NULL;
 	subscriber_index_close(&subs->next);
 	subs->is_prepared = false;
 }
@@ -289,8 +195,7 @@ void subscribers_close(struct subscribers *subs)
 int subscribers_find_by_home(
 	const struct subscribers *subs, const struct ip6 *home, struct subscriber *out)
 {
-	return subscriber_index_find(
-		&subs->index, subs->index.by_home, (MDB_val){ sizeof(*home), (void *)home }, out);
+	return subscriber_index_find(&subs->index, SUBSCRIBER_BY_HOME, home, sizeof(*home), out);
 }
 
 int subscribers_find_by_mn_id(
@@ -298,8 +203,20 @@ int subscribers_find_by_mn_id(
 {
 	if (len == 0 || len > BCE_MN_ID_MAX)
 		return -ENOENT;
-	return subscriber_index_find(
-		&subs->index, subs->index.by_mn_id, (MDB_val){ len, (void *)mn_id }, out);
+	return subscriber_index_find(&subs->index, SUBSCRIBER_BY_MN_ID, mn_id, len, out);
+}
+
+void subscribers_fetch(
+	const struct subscribers *subs, const struct subscribers_key keys[], unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		subscriber_index_fetch_slot(&subs->index,
+			keys[i].is_mn_id ? SUBSCRIBER_BY_MN_ID : SUBSCRIBER_BY_HOME, keys[i].p,
+			keys[i].len);
+	for (unsigned int i = 0; i < n; i++)
+		subscriber_index_fetch_record(&subs->index,
+			keys[i].is_mn_id ? SUBSCRIBER_BY_MN_ID : SUBSCRIBER_BY_HOME, keys[i].p,
+			keys[i].len);
 }
 
 const struct subscriber_key *subscriber_find_key(const struct subscriber *subscriber, uint32_t spi)

@@ -2,7 +2,7 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // Who may register what: subscribers imported from a file of JSON lines into an indexed file,
-// STATE_DIR/subscribers.mdb (mode 0600, it has the keys). A start with an unchanged source uses the
+// STATE_DIR/subscribers.index (mode 0600, it has the keys). A start with an unchanged source uses the
 // index as it is. One line:
 //
 //   {"mn_id": "alice@example.net", "home_addresses": ["2001:db8:1::100"], "allowed": true,
@@ -67,11 +67,20 @@ struct subscribers *subscribers_open(const char *state_dir, const char *source, 
 void subscribers_close(struct subscribers *subs);
 
 // As open, for the same set: another source, or the same one changed. The old subscribers stay in force
-// until subscribers_take, whatever is in the file: a start compares that with the source.
-// Returns: 0, or negative errno with nothing prepared.
+// until subscribers_take, whatever is in the file: a start compares that with the source. An import
+// runs in a thread, and ends when subscribers_fd is readable: then call subscribers_end. err is
+// borrowed until then.
+// Returns: 0 (prepared), 1 (an import has begun), or negative errno with nothing prepared.
+int subscribers_begin(struct subscribers *subs, const char *source, FILE *err);
+int subscribers_fd(const struct subscribers *subs);
+
+// Returns: 0 (prepared), or negative errno with nothing prepared.
+int subscribers_end(struct subscribers *subs);
+
+// Both, and waits in between.
 int subscribers_prepare(struct subscribers *subs, const char *source, FILE *err);
 
-// Puts what was prepared in force; or drops it.
+// Puts what was prepared in force; or drops it, and what is being prepared.
 void subscribers_take(struct subscribers *subs);
 void subscribers_drop(struct subscribers *subs);
 
@@ -81,6 +90,17 @@ int subscribers_find_by_home(
 	const struct subscribers *subs, const struct ip6 *home, struct subscriber *out);
 int subscribers_find_by_mn_id(
 	const struct subscribers *subs, const void *mn_id, size_t len, struct subscriber *out);
+
+// What a subscriber will be looked for by: an MN-ID or a home address (len 16), borrowed.
+struct subscribers_key {
+	const void *p;
+	uint8_t len;
+	bool is_mn_id;
+};
+
+// Fetches the memory of n searches to come, so that their waits overlap; n of 32 is enough.
+void subscribers_fetch(
+	const struct subscribers *subs, const struct subscribers_key keys[], unsigned int n);
 
 // The key of an SPI, borrowed from *subscriber, or NULL.
 const struct subscriber_key *subscriber_find_key(const struct subscriber *subscriber, uint32_t spi);

@@ -103,6 +103,12 @@ void wheel_arm(struct wheel *wheel, uint32_t handle, uint64_t at_ns)
 	link_before(wheel, at_s < wheel->tick_s ? current_of(wheel) : head_of(wheel, at_s), handle);
 }
 
+void wheel_fetch(const struct wheel *wheel, uint32_t handle)
+{
+	if (handle < wheel->n_slots)
+		__builtin_prefetch(&wheel->nodes[handle], 1);
+}
+
 // Makes the ring of the next second the current one, which is empty.
 static void advance(struct wheel *wheel)
 {

@@ -21,6 +21,9 @@ void wheel_free(struct wheel *wheel);
 // when it is armed for that or earlier.
 void wheel_arm(struct wheel *wheel, uint32_t handle, uint64_t at_ns);
 
+// Fetches the memory of a wheel_arm to come.
+void wheel_fetch(const struct wheel *wheel, uint32_t handle);
+
 // Takes up to max handles whose time has come at now_ns; they are disarmed. The owner compares with
 // the record: when its end is later (it was refreshed), wheel_arm it again. Never gives a handle
 // before the time it was armed for. *has_more is set when more may be due: go on in the next turn.

@@ -26,6 +26,11 @@ void log_init(const char *program, enum log_level max_level)
 	log_max = max_level;
 }
 
+bool log_is_on(enum log_level level)
+{
+	return level <= log_max;
+}
+
 int log_level_parse(const char *text, enum log_level *out)
 {
 	for (unsigned int i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {

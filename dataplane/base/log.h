@@ -23,6 +23,9 @@ void log_init(const char *program, enum log_level max_level);
 // Reads "err", "warn", "info" or "debug". Returns: 0 or -EINVAL.
 int log_level_parse(const char *text, enum log_level *out);
 
+// True when lines of this level are written: to ask before arguments that cost something.
+bool log_is_on(enum log_level level);
+
 // Writes one line; fmt begins with the event's name ("binding_refused hoa=%s status=%u").
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -68,6 +68,7 @@ class Dataplane:
         self.records = []  # but for the credit for punts:
         self.n_punt_credit = 0
         self.gives_credit = True
+        self.answers_sync = True
         self.answers_counters = True
 
     def accept(self, timeout_s=5, n_bindings=0):
@@ -109,7 +110,8 @@ class Dataplane:
             n_bulk += record.is_bulk
             if kind == SYNC_END:
                 self.sync_id, force, _ = struct.unpack_from("=QII", record.body)
-                self.send_sync_done(0 if force else self.sync_error)
+                if self.answers_sync:
+                    self.send_sync_done(0 if force else self.sync_error)
             if kind == COUNTERS_GET and self.answers_counters:
                 handle = struct.unpack_from("=I", record.body)[0]
                 generation = self.newest(handle).generation
@@ -1085,3 +1087,93 @@ def test_a_client_that_shut_down_its_side_gets_its_list(running):
     replies = [json.loads(line) for line in received.splitlines()]
     assert sum(len(r.get("items", ())) for r in replies) == 200
     assert replies[-1]["result"]["bindings"] == 200
+
+
+def reload_process(alone):
+    return subprocess.Popen([str(CTL), "--run-dir", str(alone.run_dir), "reload"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def add_home_network(alone):
+    config = configuration()
+    config["home_networks"].append(dict(config["home_networks"][0], name="later",
+                                        prefixes=["2001:db8:7::/64"],
+                                        agent_addresses=["2001:db8:7::1"]))
+    alone.write(config)
+
+
+def test_reload_is_done_when_the_dataplane_has_it(running):
+    dataplane = running.dataplane
+    dataplane.answers_sync = False
+    add_home_network(running)
+    mark = len(dataplane.records)
+    child = reload_process(running)
+    dataplane.wait(lambda: [r for r in dataplane.records[mark:] if r.kind == SYNC_END])
+    another = running.ctl("reload")
+    assert another.returncode == 1 and "on its way" in another.stderr
+    assert dataplane.update(update(seq=1)).status == 0
+    assert child.poll() is None
+    dataplane.send_sync_done()
+    assert child.wait(5) == 0
+    child.communicate()
+    again = running.ctl("reload")  # nothing is new to the dataplane
+    assert again.returncode == 0, again.stderr
+
+
+def test_reload_does_not_wait_for_ever(running):
+    running.dataplane.answers_sync = False
+    add_home_network(running)
+    child = reload_process(running)
+    begin = time.monotonic()
+    while child.poll() is None:
+        running.dataplane.receive(0.1)
+        assert time.monotonic() - begin < 40
+    assert child.returncode == 1
+    assert "dataplane has not confirmed" in child.communicate()[1]
+    assert time.monotonic() - begin > 15
+
+
+def test_reload_does_not_wait_for_a_dataplane_that_is_away(running):
+    running.lose_dataplane()
+    add_home_network(running)
+    done = running.ctl("reload")
+    assert done.returncode == 0, done.stderr
+
+
+def many_subscribers(n):
+    return [{"mn_id": f"n{i}@example.net", "home_addresses": [f"2001:db8:2::{1 + (i >> 16):x}:{i & 65535:x}"],
+             "keys": [{"spi": 1000, "algorithm": "hmac-sha1", "key": f"{i:032x}"}]}
+            for i in range(n)]
+
+
+def test_signalling_goes_on_while_subscribers_are_imported(running):
+    """And nobody new is subscribed before all are."""
+    dataplane = running.dataplane
+    running.write_subscribers(SUBSCRIBERS + many_subscribers(100000))
+    child = reload_process(running)
+    waits = []
+    while child.poll() is None:
+        begin = time.monotonic()
+        assert dataplane.update(update(seq=len(waits) + 1)).status == 0
+        waits.append(time.monotonic() - begin)
+    assert child.wait() == 0, child.communicate()[1]
+    child.communicate()
+    assert len(waits) > 20
+    assert sorted(waits)[len(waits) // 2] < 0.05 and max(waits) < 0.5
+    assert json.loads(running.ctl("status").stdout)["subscribers"] == 100002
+    last = mip6.authenticated_update("2001:db8:2::2:869f", "2001:db8:aa::1", OTHER_AGENT, 1, 1000,
+                                     (99999).to_bytes(16, "big"), mesg_id=mip6.ntp_now(),
+                                     mn_id=b"n99999@example.net")
+    assert dataplane.update(last).status == 0
+
+
+def test_end_does_not_wait_for_an_import(running):
+    running.write_subscribers(SUBSCRIBERS + many_subscribers(100000))
+    child = reload_process(running)
+    time.sleep(0.1)
+    begin = time.monotonic()
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(5) == 0
+    assert time.monotonic() - begin < 2
+    child.communicate()
+    assert not (running.state_dir / "subscribers.index.new").exists()

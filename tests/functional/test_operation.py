@@ -72,7 +72,6 @@ def test_reload_takes_a_new_home_network(lab):
     done = lab.box.ctl_process("reload")
     assert done.returncode == 0, done.stderr
     lab.networks["later"] = lab.box.config["home_networks"][-1]
-    lab.box.wait_synced()  # the dataplane has it, too
     new = lab.mobile("later")
     assert new.register(lifetime_s=400).lifetime_s == 40
     new.assert_bound()

@@ -119,7 +119,7 @@ static void test_restart(void)
 	subs = open_here();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(subs);
 	subscribers_close(subs);
-	snprintf(index, sizeof(index), "%s/subscribers.mdb", dir);
+	snprintf(index, sizeof(index), "%s/subscribers.index", dir);
 	CU_ASSERT_EQUAL_FATAL(stat(index, &before), 0);
 	CU_ASSERT_EQUAL(before.st_mode & 0777, 0600);
 	subs = open_here();
