@@ -80,11 +80,14 @@ static int compare(const void *a, const void *b)
 static json_t *spread(const double *values, size_t n)
 {
 	double sorted[REPORT_ROUNDS_MAX];
+	json_t *rounds = json_array();
 
 	memcpy(sorted, values, n * sizeof(*values));
 	qsort(sorted, n, sizeof(*sorted), compare);
-	return json_pack("{s:f, s:f, s:f, s:i}", "median", sorted[n / 2], "min", sorted[0], "max",
-		sorted[n - 1], "rounds", (int)n);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(rounds, json_real(values[i]));
+	return json_pack("{s:f, s:f, s:f, s:o}", "median", sorted[n / 2], "min", sorted[0], "max",
+		sorted[n - 1], "rounds", rounds);
 }
 
 double report_row_rate(const struct report_row *row)
