@@ -69,6 +69,26 @@ def _extra(name, key, least=0):
     return value
 
 
+def _cpu(name):
+    """Microseconds of control's processor for a Binding Update, of the largest table."""
+    def value(rows):
+        n = max((b for row, b in rows.by_key if row == name), default=0)
+        row = rows.row(name, n)
+        if not row or "cpu_us" not in row:
+            return None
+        return {**{k: row["cpu_us"][k] for k in ("median", "min", "max")}, "bindings": n}
+    return value
+
+
+def _p99_ms(*names):
+    """The worst p99 from Update to Acknowledgement."""
+    def value(rows):
+        found = [(row["latency_us"]["p99"] / 1e3, n) for (name, n), row in rows.by_key.items()
+                 if name in names and "latency_us" in row]
+        return {"median": max(found)[0], "bindings": max(found)[1]} if found else None
+    return value
+
+
 # id, what, the least (or most) it must be, what we aim at, whether more is better, the value.
 GOALS = (
     ("encap_1k", "encapsulation at 1k bindings / M", 0.25, 0.36, True, _at("encap", "mac", 1000)),
@@ -80,6 +100,19 @@ GOALS = (
      lambda rows: rows.worst_speed("mixed", "encap")),
     ("memory", "bytes a binding in the dataplane", 192, 128, False,
      _extra("memory", "bytes_per_binding", 100_000)),
+    ("control_memory", "bytes a binding in the control process", 384, 256, False,
+     _extra("reg_memory", "control_bytes_per_binding", 100_000)),
+    ("refresh", "us of control's processor for a refresh", 6.6, 2.0, False, _cpu("reg_refresh")),
+    ("handover", "us of control's processor for a handover", 6.6, 2.0, False, _cpu("reg_handover")),
+    ("answer", "ms from Update to Acknowledgement, p99, at a third of the rate", 5.0, 1.0, False,
+     _p99_ms("reg_refresh", "reg_handover")),
+    ("expiry", "the same while a tenth of the bindings ends in a second", 5.0, 1.0, False,
+     _p99_ms("reg_expiry")),
+    ("restart", "s until a restarted control process is ready", 10, 5, False,
+     _extra("reg_restart", "seconds")),
+    ("filling", "s until it has filled an empty dataplane", 10, 5, False,
+     _extra("reg_filling", "seconds")),
+    ("import", "s to import the subscribers", 120, 60, False, _extra("reg_import", "seconds")),
 )
 
 

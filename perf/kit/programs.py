@@ -47,11 +47,12 @@ def eal(cores, memory_mb, has_hugepages, *more):
             "--force-max-simd-bitwidth=512", *more]
 
 
-def run_json(program, arguments, timeout_s):
-    """Runs a program that writes its findings as JSON. Returns them; raises Failed with what it said."""
+def run_json(program, arguments, timeout_s, into="--json"):
+    """Runs a program that writes its findings as JSON to the file that the option `into` names.
+    Returns them; raises Failed with what it said."""
     with tempfile.TemporaryDirectory(prefix="unwired-perf-") as folder:
-        into = pathlib.Path(folder) / "out.json"
-        command = [str(program), "--json", str(into), *map(str, arguments)]
+        out = pathlib.Path(folder) / "out.json"
+        command = [str(program), into, str(out), *map(str, arguments)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace",
                                   timeout=timeout_s)
@@ -63,7 +64,7 @@ def run_json(program, arguments, timeout_s):
                          f"{done.returncode}")
         if done.stderr.strip():
             print(done.stderr.strip(), file=sys.stderr)
-        return json.loads(into.read_text())
+        return json.loads(out.read_text())
 
 
 def version():

@@ -50,6 +50,23 @@ def rows_lines(result):
                f"{ns['max']:>9.2f}{1e3 / ns['median']:>9.2f}   {times}".rstrip())
 
 
+def registration_lines(result):
+    """What Binding Updates cost the control process and how long their answers take."""
+    rows = [r for r in result["rows"] if "cpu_us" in r or "latency_us" in r]
+    if not rows:
+        return
+    yield (f"{'registrations':<16}{'bindings':>9}{'cpu us':>9}{'min':>9}{'max':>9}{'a second':>9}"
+           f"   us to the answer p50/p99/p99.9")
+    for row in rows:
+        cpu = row.get("cpu_us")
+        values = "".join(f"{cpu[k]:>9.2f}" for k in ("median", "min", "max")) if cpu else " " * 27
+        rate = row["extra"].get("updates_per_s")
+        values += f"{rate['median']:>9.0f}" if rate else " " * 9
+        latency = row.get("latency_us") or {}
+        times = "/".join(f"{latency[k]:.0f}" for k in ("p50", "p99", "p99.9") if k in latency)
+        yield f"{row['row']:<16}{human(row['bindings']):>9}{values}   {times}".rstrip()
+
+
 def micro_lines(result):
     """Micro benchmarks: TSC cycles for a packet or an operation."""
     micro = result.get("micro")
@@ -82,10 +99,9 @@ def lines(result):
     yield ""
     yield from rows_lines(result)
     yield ""
-    micro = list(micro_lines(result))
-    if micro:
-        yield from micro
-        yield ""
+    for part in (micro_lines(result), registration_lines(result)):
+        found = list(part)
+        yield from found + [""] if found else found
     yield from table_lines(result["table"])
     yield ""
     yield WITHOUT_NIC

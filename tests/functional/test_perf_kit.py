@@ -78,7 +78,7 @@ def test_what_was_not_measured_is_said(result):
     assert marks["encap_10m"] == marks["misses"] == marks["memory"] == "-"
     result["table"] = goals.table(result)
     text = "\n".join(show.lines(result))
-    assert text.count("not measured") == 3
+    assert text.count("not measured") == 3 + 8  # and no registrations at all
     assert "WITHOUT a network card" in text
 
 
@@ -140,6 +140,10 @@ def test_smoke_run(root, tmp_path):
     assert {"bindtab look-up", "bindtab insert", "fib6 look-up", "fib4 look-up", "classify", "encap",
             "up: decap", "up: forward", "reassembly of two", "police, a token"} <= set(micro)
     assert all(r["cycles"]["min"] > 0 for r in micro.values())
+    for name in ("reg_initial", "reg_refresh"):
+        assert by_name[name]["cpu_us"]["min"] > 0
+        assert by_name[name]["extra"]["refused"] == by_name[name]["extra"]["lost"] == 0
+    assert by_name["reg_restart"]["extra"]["seconds"] > 0
     assert found["table"] and found["machine"]["tsc_hz"] > 1e8
     tree.fromstring((tmp_path / "chart.svg").read_text())
     assert "this was a smoke run" in done.stdout.lower()
