@@ -94,6 +94,34 @@ def table_lines(table):
                f"{goal['mark']}")
 
 
+LINES_GBPS = (10, 25, 100, 200)
+FRAMES = (("78 B", 78), ("512 B", 512), ("imix", 365))  # at the core side, without FCS
+ON_THE_WIRE = 40 + 4 + 20  # outer header, FCS, preamble and gap
+DRIVER_NS = 15  # of a real card, received and sent
+
+
+def line_rows(result):
+    """(line, frame, Mpps on a full line after encapsulation, cores at each number of bindings)."""
+    ns = {r["bindings"]: r["ns"]["median"] + DRIVER_NS for r in result["rows"] if r["row"] == "encap"}
+    for gbps in LINES_GBPS:
+        for name, size in FRAMES:
+            mpps = gbps * 1e3 / 8 / (size + ON_THE_WIRE)
+            yield gbps, name, mpps, {n: mpps * ns[n] / 1e3 for n in sorted(ns)}
+
+
+def line_lines(result):
+    """By arithmetic: how many cores like this one would fill the lines of real cards."""
+    rows = list(line_rows(result))
+    sizes = sorted(rows[0][3])
+    if not sizes:
+        return
+    ends = sorted({sizes[0], sizes[-1]})
+    yield (f"{'cores for a line':<20}{'Mpps':>9}" + "".join(f"{'at ' + human(n):>9}" for n in ends) +
+           f"   by arithmetic: ns above + {DRIVER_NS} for a card's driver")
+    for gbps, name, mpps, cores in rows:
+        yield f"{f'{gbps}GbE, {name}':<20}{mpps:>9.1f}" + "".join(f"{cores[n]:>9.1f}" for n in ends)
+
+
 def lines(result):
     yield from machine_lines(result["machine"])
     yield ""
@@ -103,6 +131,8 @@ def lines(result):
         found = list(part)
         yield from found + [""] if found else found
     yield from table_lines(result["table"])
+    yield ""
+    yield from line_lines(result)
     yield ""
     yield WITHOUT_NIC
 

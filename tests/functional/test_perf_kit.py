@@ -82,6 +82,14 @@ def test_what_was_not_measured_is_said(result):
     assert "WITHOUT a network card" in text
 
 
+def test_lines_of_real_cards_by_arithmetic(result):
+    rows = {(gbps, name): (mpps, cores) for gbps, name, mpps, cores in show.line_rows(result)}
+    mpps, cores = rows[100, "78 B"]
+    assert mpps == pytest.approx(100e3 / 8 / (78 + 40 + 4 + 20))
+    assert cores[1000] == pytest.approx(mpps * (28 + 15) / 1e3, rel=0.01)
+    assert rows[10, "imix"][0] < rows[10, "78 B"][0]
+
+
 def test_chart_has_our_curves_and_the_peers(result):
     peers = json.loads((PERF / "peers.json").read_text())
     picture = tree.fromstring(show.svg(result, peers))
