@@ -137,6 +137,58 @@ def lines(result):
     yield WITHOUT_NIC
 
 
+def _markdown(heads, rows):
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def _micro_table(result):
+    """A row for each table or stage, a column for each number of entries that most have."""
+    cycles = {(r["row"], r["entries"]): r["cycles"]["median"] for r in result["micro"]}
+    sizes = sorted({n for name, n in cycles if name == "encap"})
+    scale = 1e9 / result["machine"]["tsc_hz"]
+    for name in dict.fromkeys(r["row"] for r in result["micro"]):
+        of_row = sorted(n for row, n in cycles if row == name)
+        if set(of_row) <= set(sizes):
+            yield name, *(f"{cycles[name, n]:.0f} ({cycles[name, n] * scale:.1f})" for n in sizes)
+        else:
+            told = ", ".join(f"{cycles[name, n]:.0f} ({cycles[name, n] * scale:.1f}) at {human(n)}"
+                             for n in of_row)
+            yield name, told, *([""] * (len(sizes) - 1))
+
+
+def markdown(result):
+    """The figures as tables for a document."""
+    yield from machine_lines(result["machine"])
+    yield ""
+    yield from _markdown(("promise", "at", "measured", "least to greatest", "must", "aim", ""), (
+        (goal["what"], human(goal["bindings"]) if goal.get("bindings") else "",
+         _number(goal["median"]) if "median" in goal else "",
+         f"{_number(goal['min'])} to {_number(goal['max'])}" if "min" in goal else "",
+         _number(goal["must"]), _number(goal["aim"]),
+         "not measured" if goal["mark"] == "-" else goal["mark"]) for goal in result["table"]))
+    yield ""
+    yield from _markdown(("row", "bindings", "ns a packet", "least to greatest", "Mpps",
+                          "us a burst, p50 / p99 / p99.9"), (
+        (row["row"], human(row["bindings"]), f"{row['ns']['median']:.1f}",
+         f"{row['ns']['min']:.1f} to {row['ns']['max']:.1f}", f"{1e3 / row['ns']['median']:.1f}",
+         " / ".join(f"{row['burst_ns'][k] / 1e3:.2f}" for k in ("p50", "p99", "p99.9"))
+         if row.get("burst_ns") else "") for row in result["rows"] if "ns" in row))
+    yield ""
+    sizes = sorted({r["entries"] for r in result["micro"] if r["row"] == "encap"})
+    yield from _markdown(("table or stage: cycles (ns)", *(human(n) for n in sizes)), _micro_table(result))
+    yield ""
+    yield from _markdown(("registrations", "bindings", "us of control", "least to greatest",
+                          "a second", "ms to the answer, p50 / p99 / p99.9"), (
+        (row["row"], human(row["bindings"]), f"{row['cpu_us']['median']:.2f}",
+         f"{row['cpu_us']['min']:.2f} to {row['cpu_us']['max']:.2f}",
+         f"{row['extra']['updates_per_s']['median']:,.0f}",
+         " / ".join(f"{row['latency_us'][k] / 1e3:.2f}" for k in ("p50", "p99", "p99.9"))
+         if "latency_us" in row else "") for row in result["rows"] if "cpu_us" in row))
+
+
 def _curve(result, row_name, name, **how):
     points = []
     for row in result["rows"]:

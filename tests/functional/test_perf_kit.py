@@ -154,4 +154,6 @@ def test_smoke_run(root, tmp_path):
     assert by_name["reg_restart"]["extra"]["seconds"] > 0
     assert found["table"] and found["machine"]["tsc_hz"] > 1e8
     tree.fromstring((tmp_path / "chart.svg").read_text())
+    tables = (tmp_path / "tables.md").read_text()
+    assert "| encap | 1k |" in tables and "| bindtab look-up |" in tables and "| reg_refresh | 2k |" in tables
     assert "this was a smoke run" in done.stdout.lower()
