@@ -112,13 +112,13 @@ def _pages(name):
 
 
 @contextlib.contextmanager
-def hugepages(need_mb, may_ask):
-    """Sees to need_mb of free hugepages for the time of the block: those that are there or, as root and if
-    may_ask, more from the kernel, which gets them back. Gives True when there are enough."""
+def hugepages(need_mb):
+    """Sees to need_mb of free hugepages for the time of the block: those that are there or, as root, more
+    from the kernel, which gets them back. Gives True when there are enough."""
     before = _pages("nr_hugepages")
     missing = -(-need_mb // HUGEPAGE_MB) - _pages("free_hugepages")
     asked = 0
-    if missing > 0 and may_ask and os.geteuid() == 0 and memory_mb() > need_mb + 1024:
+    if missing > 0 and os.geteuid() == 0 and memory_mb() > need_mb + 1024:
         with contextlib.suppress(OSError):
             (HUGEPAGE / "nr_hugepages").write_text(str(before + missing))
             asked = _pages("nr_hugepages") - before
