@@ -13,7 +13,11 @@
 #include "config/fault.h"
 #include "config/read.h"
 
-enum { FILE_MAX = 16 * 1024 * 1024 }; // bytes of a configuration file
+enum {
+	FILE_MAX = 16 * 1024 * 1024, // bytes of a configuration file
+	MAX_ROUTES_IP6 =
+		262144, // unless it is said: room for the Internet's, which are fewer than IPv4's
+};
 
 static bool has_domain(const struct config_dataplane *dataplane, uint32_t domain)
 {
@@ -62,6 +66,10 @@ static void derive(struct config *config)
 			network->mesg_id_required = network->auth == CONFIG_AUTH_OPTION;
 	}
 	derive_domains(dataplane);
+	if (dataplane->max_routes_ip6 == 0)
+		dataplane->max_routes_ip6 = dataplane->max_routes < MAX_ROUTES_IP6
+						    ? dataplane->max_routes
+						    : MAX_ROUTES_IP6;
 	if (dataplane->orphan_hold_s == 0)
 		dataplane->orphan_hold_s = longest_s > 0 ? longest_s : 420;
 }

@@ -60,7 +60,8 @@ struct config_dataplane {
 	enum config_hugepages hugepages;
 	uint32_t memory_mb; // of DPDK, 0 = reckoned from the other settings
 	uint32_t max_bindings; // default 100000
-	uint32_t max_routes; // of one address family, default 16384
+	uint32_t max_routes; // of IPv4 in one domain, default 16384
+	uint32_t max_routes_ip6; // of IPv6, default as many, at most 262144
 	uint32_t orphan_hold_s; // forwarding without control; default the longest max_lifetime_s
 	uint16_t n_ports;
 	struct config_port ports[CONFIG_MAX_PORTS];

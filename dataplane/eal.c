@@ -41,7 +41,7 @@ static uint32_t tables_mb(const struct config_dataplane *config)
 {
 	uint64_t bytes = bindtab_memory(config->max_bindings);
 
-	bytes += fib_memory(config->n_domains, config->max_routes);
+	bytes += fib_memory(config->n_domains, config->max_routes, config->max_routes_ip6);
 	bytes += port_pool_memory(config);
 	bytes += config->n_workers * (sizeof(struct worker) + WORKER_SLOTS * sizeof(void *));
 	return (uint32_t)(bytes >> 20);

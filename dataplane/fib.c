@@ -20,9 +20,10 @@ enum {
 	TBL8_BYTES = 1024,
 	RULE_BYTES = 192, // hash slot with its key store
 	TBL8_MIN = 4096,
-	// IPv6: a random /48 takes 3, a /64 behind it few more, a /128 up to 13.
-	TBL8_PER_ROUTE6 = 4,
-	TBL8_MAX6 = 1 << 20,
+	// IPv6: a /48 alone in its /24 takes 3, one that lies among others far less: a table like that of
+	// the Internet takes one for each route.
+	TBL8_PER_ROUTE6 = 2,
+	TBL8_MAX6 = 1 << 21, // the most that the library takes
 	// IPv4: one for each /24 with longer prefixes inside, of which full tables have few.
 	TBL8_MAX4 = 1 << 16,
 	OWN_ROUTES = 2048, // home prefixes and what is always there
@@ -74,10 +75,10 @@ static uint64_t side_memory(enum fib_family family, uint32_t max_routes)
 	       (uint64_t)rules(max_routes) * RULE_BYTES;
 }
 
-uint64_t fib_memory(uint8_t n_domains, uint32_t max_routes)
+uint64_t fib_memory(uint8_t n_domains, uint32_t max_ip4, uint32_t max_ip6)
 {
 	return (uint64_t)n_domains * 2 *
-	       (side_memory(FIB_IP6, max_routes) + side_memory(FIB_IP4, max_routes));
+	       (side_memory(FIB_IP6, max_ip6) + side_memory(FIB_IP4, max_ip4));
 }
 
 static int make(struct fib *fib, uint8_t domain, enum fib_family family, uint32_t max_routes)
@@ -100,7 +101,7 @@ static int make(struct fib *fib, uint8_t domain, enum fib_family family, uint32_
 	return 0;
 }
 
-int fib_init(uint8_t n_domains, uint32_t max_routes)
+int fib_init(uint8_t n_domains, uint32_t max_ip4, uint32_t max_ip6)
 {
 	int error = 0;
 
@@ -108,13 +109,14 @@ int fib_init(uint8_t n_domains, uint32_t max_routes)
 		uint8_t domain = (uint8_t)(i / FIB_FAMILIES);
 		enum fib_family family = i % FIB_FAMILIES;
 
-		error = make(&fibs[domain][family], domain, family, max_routes);
+		error = make(&fibs[domain][family], domain, family,
+			family == FIB_IP4 ? max_ip4 : max_ip6);
 	}
 	if (error != 0) {
-		log_err("fib_no_memory key=dataplane.max_routes max_routes=%u domains=%u "
-			"need_mb=%llu",
-			max_routes, n_domains,
-			(unsigned long long)(fib_memory(n_domains, max_routes) >> 20));
+		log_err("fib_no_memory key=dataplane.max_routes max_routes=%u max_routes_ip6=%u "
+			"domains=%u need_mb=%llu",
+			max_ip4, max_ip6, n_domains,
+			(unsigned long long)(fib_memory(n_domains, max_ip4, max_ip6) >> 20));
 		fib_free();
 	}
 	return error;

@@ -25,14 +25,14 @@ void fib6_lookup_bulk(uint8_t domain, const struct ip6 *dst, uint32_t *out, unsi
 // The same for IPv4 addresses in network order.
 void fib4_lookup_bulk(uint8_t domain, const uint32_t *dst_be, uint32_t *out, unsigned int n);
 
-// Makes the tables of n_domains, each for max_routes prefixes of a family. Before start.
+// Makes the tables of n_domains, each for that many prefixes of a family. Before start.
 // Returns: 0 or -ENOMEM, logged.
-int fib_init(uint8_t n_domains, uint32_t max_routes);
+int fib_init(uint8_t n_domains, uint32_t max_ip4, uint32_t max_ip6);
 // Frees them. Workers must have stopped.
 void fib_free(void);
 
 // Bytes of DPDK memory that fib_init takes.
-uint64_t fib_memory(uint8_t n_domains, uint32_t max_routes);
+uint64_t fib_memory(uint8_t n_domains, uint32_t max_ip4, uint32_t max_ip6);
 
 // Adds or changes, or deletes, a prefix (IPv4 v4-mapped) in the table that is not read yet. Thread:
 // mirror only. Returns: 0, -ENOSPC (full; nothing changed), -ENOENT (delete of what is not there),

@@ -4,11 +4,8 @@
 #include "dataplane/host.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,13 +16,12 @@
 #include "dataplane/netdev.h"
 #include "dataplane/netlink.h"
 #include "dataplane/port.h"
+#include "dataplane/tun.h"
 
 enum {
 	TABLE = 191,
 	RULE_PREFERENCE = 191, // after the local table (0), before main (32766)
 	ADDR_GEN_NONE = 1, // no link-local address, so no multicast chatter
-	BUSY_RETRIES = 40, // of 50 ms
-	BUSY_RETRY_US = 50000,
 };
 
 static int tun_fd = -1;
@@ -42,26 +38,6 @@ static uint16_t inner_mtu(void)
 	return mtu < IP6_MIN_MTU ? IP6_MIN_MTU : mtu;
 }
 
-static int open_tun(void)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", HOST_TUN_NAME);
-	for (unsigned int i = 0; ioctl(fd, TUNSETIFF, &ifr) != 0; i++) {
-		int error = -errno;
-
-		if (error != -EBUSY || i == BUSY_RETRIES) {
-			close(fd);
-			return error;
-		}
-		usleep(BUSY_RETRY_US);
-	}
-	return fd;
-}
-
 int host_tun_open(void)
 {
 	const struct netlink_rule rule = {
@@ -72,7 +48,7 @@ int host_tun_open(void)
 	requests = netlink_open();
 	error = requests < 0 ? requests : 0;
 	if (error == 0) {
-		tun_fd = open_tun();
+		tun_fd = tun_open(HOST_TUN_NAME, IFF_TUN);
 		error = tun_fd < 0 ? tun_fd : 0;
 	}
 	if (error == 0) {

@@ -17,6 +17,7 @@
 #include <rte_lcore.h>
 
 #include "dataplane/adj.h"
+#include "dataplane/backlog.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 #include "dataplane/mirror_show.h"
@@ -30,9 +31,11 @@
 enum {
 	AUDIT_S = 60,
 	RESYNC_AFTER_LINK_MS = 200,
+	RETRY_AFTER_ROOM_MS = 1000,
 	CARRIER_POLL_MS = 1000, // of devices that no netlink message tells of
 	DUMP_TRIES = 5, // a table in motion
 	READS_PER_TURN = 256,
+	DUMPED_PER_FILL = 4096, // messages; some milliseconds
 	NEVER_MS = 3600 * 1000,
 };
 
@@ -55,11 +58,12 @@ static int wake_fd = -1;
 static uint8_t buf[NETLINK_BUF] __attribute__((aligned(8)));
 
 static uint32_t generation;
+static bool has_overrun; // while dumping
 static bool is_dumping; // messages come from a dump, not as events
 static unsigned int n_differences; // that the dump in progress found
 static uint64_t resync_at_ns; // 0 = none due
 static uint64_t audit_at_ns;
-static uint64_t n_overruns;
+static uint64_t retry_at_ns; // of what found no room in the FIB; 0 = none due
 static bool twin_is_up[CONFIG_MAX_LINKS]; // by order
 static bool link_is_up[CONFIG_MAX_LINKS]; // with the device's carrier, as resolved
 
@@ -163,11 +167,13 @@ static void on_nexthop(const struct nlmsghdr *nlh)
 	if (netlink_msg_nexthop(nlh, &object) != 0 || object.is_fdb)
 		return;
 	if (nlh->nlmsg_type == RTM_DELNEXTHOP) {
-		if (nhobj_del(object.id))
-			mirror_sync_object_gone(object.id);
-	} else if (nhobj_set(&object, generation)) {
-		mirror_sync_objects();
+		nhobj_del(object.id);
+		return;
 	}
+	if (nhobj_is_gone(object.id))
+		mirror_sync_objects_gone();
+	if (nhobj_set(&object, generation))
+		mirror_sync_objects();
 }
 
 static int on_message(const struct nlmsghdr *nlh, void *arg)
@@ -213,21 +219,30 @@ static bool sweep_adj(const struct adj *adj, void *arg)
 	return true;
 }
 
+// One of a dump; now and then looks after the events.
+static int on_dumped(const struct nlmsghdr *nlh, void *arg)
+{
+	static unsigned int n;
+
+	if (++n % DUMPED_PER_FILL == 0)
+		backlog_fill(events);
+	return on_message(nlh, arg);
+}
+
 // Dumps one kind of object until its table stood still. Returns: 0 or negative errno.
 static int dump(uint16_t type, uint8_t family)
 {
 	int error = -EINTR;
 
 	for (unsigned int i = 0; error == -EINTR && i < DUMP_TRIES; i++)
-		error = netlink_dump(requests, type, family, buf, on_message, NULL);
+		error = netlink_dump(requests, type, family, buf, on_dumped, NULL);
 	if (error == -EOPNOTSUPP && type == RTM_GETNEXTHOP)
 		return 0; // a kernel without nexthop objects
 	return error;
 }
 
-// Reads all tables and forgets what is not in them any more. What no dump confirmed is only swept
-// when all dumps were complete. Returns: 0 or negative errno.
-static int resync(void)
+// Reads all tables. Returns: 0 or negative errno.
+static int dump_all(void)
 {
 	static const struct {
 		uint16_t type;
@@ -248,18 +263,28 @@ static int resync(void)
 	for (unsigned int i = 0; i < sizeof(tables) / sizeof(tables[0]) && error == 0; i++)
 		error = dump(tables[i].type, tables[i].family);
 	is_dumping = false;
+	return error;
+}
+
+// Reads all tables and forgets what is not in them any more; then takes in what happened meanwhile. What
+// no dump confirmed is only swept when all dumps were complete. Returns: 0 or negative errno.
+static int resync(void)
+{
+	int error = dump_all();
+
+	resync_at_ns = 0;
 	if (error != 0) {
 		log_warn("mirror_resync_failed error=%s", strerror(-error));
 		resync_at_ns = clock_mono_ns() + CLOCK_NS_PER_S;
-		return error;
+	} else {
+		if (nhobj_sweep(generation) > 0)
+			mirror_sync_objects();
+		n_differences += mirror_sync_sweep(generation);
+		adj_walk(sweep_adj, NULL);
+		audit_at_ns = clock_mono_ns() + AUDIT_S * CLOCK_NS_PER_S;
 	}
-	if (nhobj_sweep(generation) > 0)
-		mirror_sync_objects();
-	n_differences += mirror_sync_sweep(generation);
-	adj_walk(sweep_adj, NULL);
-	resync_at_ns = 0;
-	audit_at_ns = clock_mono_ns() + AUDIT_S * CLOCK_NS_PER_S;
-	return 0;
+	has_overrun = backlog_replay(on_message) != 0;
+	return error;
 }
 
 // Reads waiting events. Returns: 1 when more may wait, 0 when none, -ENOBUFS after a loss.
@@ -285,8 +310,8 @@ static void recover(void)
 {
 	int result;
 
-	n_overruns++;
-	log_warn("mirror_overrun n=%llu", (unsigned long long)n_overruns);
+	mirror_status.overruns++;
+	log_warn("mirror_overrun n=%llu", (unsigned long long)mirror_status.overruns);
 	do {
 		result = read_events(throw_away);
 	} while (result == 1 || result == -ENOBUFS);
@@ -304,6 +329,18 @@ static void audit(void)
 	if (error == 0 && n_differences > 0 && poll(&waiting, 1, 0) == 0)
 		log_warn("mirror_audit_differences n=%u routes=%u", n_differences,
 			mirror_sync_entries());
+}
+
+// Shows workers what changed. What found no room in the FIB is tried again a while after room was made.
+static void commit(void)
+{
+	if (retry_at_ns != 0 && clock_mono_ns() >= retry_at_ns) {
+		retry_at_ns = 0;
+		mirror_sync_retry();
+	}
+	mirror_sync_commit();
+	if (retry_at_ns == 0 && mirror_sync_has_room())
+		retry_at_ns = clock_mono_ns() + RETRY_AFTER_ROOM_MS * NS_PER_MS;
 }
 
 // Takes over what control wishes. Returns: how many wishes there have been so far.
@@ -351,7 +388,7 @@ static void turn(void)
 	// Wishes first: what the kernel had told when a wish was made, like the address of an agent, is
 	// then in the tables when the wish is fulfilled.
 	n = take_wishes();
-	if (read_events(on_message) == -ENOBUFS)
+	if (has_overrun || read_events(on_message) == -ENOBUFS)
 		recover();
 	if (resync_at_ns != 0 && clock_mono_ns() >= resync_at_ns)
 		resync();
@@ -361,7 +398,7 @@ static void turn(void)
 		port_poll_carrier(&ports[i]);
 	for (uint16_t i = 0; i < n_links; i++)
 		follow_link(i, false);
-	mirror_sync_commit();
+	commit();
 	pthread_mutex_unlock(&lock);
 	tell_fulfilled(n);
 }
@@ -373,6 +410,8 @@ static int wait_ms(void)
 
 	if (resync_at_ns != 0 && resync_at_ns < until_ns)
 		until_ns = resync_at_ns;
+	if (retry_at_ns != 0 && retry_at_ns < until_ns)
+		until_ns = retry_at_ns;
 	for (unsigned int i = 0; i < n_ports; i++) {
 		if (ports[i].netdev_ifindex == 0 && until_ns > now_ns + CARRIER_POLL_MS * NS_PER_MS)
 			until_ns = now_ns + CARRIER_POLL_MS * NS_PER_MS;
@@ -437,7 +476,7 @@ int mirror_init(const struct config_dataplane *config)
 	pthread_cond_init(&wishes_done, &attr);
 	pthread_condattr_destroy(&attr);
 	if (error == 0)
-		error = mirror_sync_init(config->max_routes);
+		error = mirror_sync_init(config);
 	if (error == 0)
 		error = resync();
 	if (error == 0)

@@ -20,6 +20,7 @@
 
 enum {
 	OWN_NEXTHOPS = 65536, // neighbours, gateways, groups beyond one for each route
+	MAX_NEXTHOPS = 1 << 21, // what the forwarding tables can name
 	V4MAPPED_BITS = 96,
 };
 
@@ -57,7 +58,8 @@ int mirror_resolve_init(uint32_t max_routes)
 {
 	const struct nexthop drop = { .type = NEXTHOP_DROP };
 	struct nexthop local = { .type = NEXTHOP_LOCAL };
-	uint32_t max = max_routes + OWN_NEXTHOPS;
+	uint32_t wanted = max_routes + OWN_NEXTHOPS;
+	uint32_t max = wanted < MAX_NEXTHOPS ? wanted : MAX_NEXTHOPS;
 	int error = nexthop_init(max);
 
 	if (error == 0)
@@ -285,6 +287,7 @@ uint32_t mirror_resolve(uint8_t domain, struct rib *rib, struct rib_entry *entry
 
 		if (idx != 0) {
 			entry->is_cover = route->source != RIB_HOST;
+			entry->is_own = route->source < RIB_KERNEL;
 			return idx;
 		}
 	}

@@ -15,7 +15,7 @@
 int mirror_resolve_init(uint32_t max_routes);
 void mirror_resolve_free(void);
 
-// Chooses for an entry of a domain's account; sets its is_cover and on_link. Returns: an index with
+// Chooses for an entry of a domain's account; sets its is_cover, is_own and on_link. Returns: an index with
 // one use for the caller, or 0 when no candidate is usable.
 uint32_t mirror_resolve(uint8_t domain, struct rib *rib, struct rib_entry *entry);
 

@@ -4,6 +4,7 @@
 #include "dataplane/mirror_sync.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,10 @@
 #include "dataplane/path.h"
 #include "dataplane/port.h"
 
-enum { V4MAPPED_BITS = 96 };
+enum {
+	V4MAPPED_BITS = 96,
+	TRIM_ENTRIES = 4096,
+};
 
 // Something to tell neigh.h after the commit.
 struct notice {
@@ -28,11 +32,13 @@ struct notice {
 };
 
 struct rib *mirror_ribs[CONFIG_MAX_DOMAINS];
+struct mirror_status mirror_status;
 
 static bool hosts_are_dirty; // a covering route changed
 static bool objects_are_dirty; // a nexthop object leads elsewhere
-static bool fib_is_full; // some prefix found no room since the last retry
-static uint64_t n_failures;
+static bool has_new_room; // a prefix left the FIB while others wait for room
+static uint32_t n_learned[CONFIG_MAX_DOMAINS][FIB_FAMILIES]; // prefixes in the FIB, but our own
+static uint32_t max_learned[FIB_FAMILIES]; // of each domain
 static struct notice *notices;
 static size_t n_notices;
 static size_t notices_room;
@@ -75,16 +81,19 @@ static int make_rib(uint8_t domain)
 	return fib_set(domain, FIB_IP6, &v4mapped, mirror_resolve_drop());
 }
 
-int mirror_sync_init(uint32_t max_routes)
+int mirror_sync_init(const struct config_dataplane *config)
 {
-	int error = mirror_resolve_init(max_routes);
+	int error = mirror_resolve_init(config->max_routes + config->max_routes_ip6);
 
+	max_learned[FIB_IP4] = config->max_routes;
+	max_learned[FIB_IP6] = config->max_routes_ip6;
 	if (error == 0)
-		error = fib_init(n_domains, max_routes);
+		error = fib_init(n_domains, config->max_routes, config->max_routes_ip6);
 	for (uint8_t d = 0; d < n_domains && error == 0; d++)
 		error = make_rib(d);
 	if (error != 0)
-		log_err("mirror_no_memory max_routes=%u error=%s", max_routes, strerror(-error));
+		log_err("mirror_no_memory max_routes=%u max_routes_ip6=%u error=%s",
+			config->max_routes, config->max_routes_ip6, strerror(-error));
 	return error;
 }
 
@@ -254,18 +263,19 @@ void mirror_sync_objects(void)
 	objects_are_dirty = true;
 }
 
-static uint32_t gone_object; // that is_by_object looks for
-
-static bool is_by_object(const struct rib_route *route)
+static bool is_by_gone_object(const struct rib_route *route)
 {
-	return route->source == RIB_KERNEL && route->nexthop_id == gone_object;
+	return route->source == RIB_KERNEL && route->nexthop_id != 0 &&
+	       nhobj_is_gone(route->nexthop_id);
 }
 
-void mirror_sync_object_gone(uint32_t id)
+void mirror_sync_objects_gone(void)
 {
-	gone_object = id;
+	if (!nhobj_has_gone())
+		return;
 	for (uint8_t d = 0; d < n_domains; d++)
-		rib_prune(mirror_ribs[d], is_by_object);
+		rib_prune(mirror_ribs[d], is_by_gone_object);
+	nhobj_reap();
 }
 
 static uint32_t changed_link; // that mark_by_link looks for
@@ -337,45 +347,70 @@ void mirror_sync_agent_set(uint16_t agent, const struct ip6 *address, uint8_t do
 
 static bool mark_missing(struct rib_entry *entry, void *rib)
 {
-	if (entry->nexthop == 0)
+	if (entry->is_missing)
 		rib_mark(rib, entry);
 	return true;
 }
 
-void mirror_sync_retry(void)
+bool mirror_sync_has_room(void)
 {
-	if (!fib_is_full)
-		return;
-	fib_is_full = false;
-	walk_all(mark_missing);
+	return has_new_room;
 }
 
-// Puts a next hop (0: none) into the FIB for an entry; takes over one use of it.
-static void install(uint8_t domain, struct rib_entry *entry, uint32_t nexthop)
+void mirror_sync_retry(void)
+{
+	has_new_room = false;
+	if (mirror_status.missing > 0)
+		walk_all(mark_missing);
+}
+
+// Keeps the count of prefixes without room, and tells of the first and the last.
+static void note_missing(struct rib_entry *entry, int error)
 {
 	static struct log_limit limit = { .per_second = 1 };
+	char text[PREFIX_STRLEN];
+
+	if (error != 0) {
+		mirror_status.refused++;
+		mirror_status.missing += !entry->is_missing;
+		log_write_limited(&limit, LOG_LEVEL_ERR,
+			"fib_full key=dataplane.max_routes%s prefix=%s missing=%llu error=%s",
+			ip6_is_v4mapped(&entry->prefix.addr) ? "" : "_ip6",
+			prefix_str(&entry->prefix, text), (unsigned long long)mirror_status.missing,
+			strerror(-error));
+	} else if (--mirror_status.missing == 0) {
+		log_info("fib_has_room missing=0");
+	}
+	entry->is_missing = error != 0;
+}
+
+// Puts a next hop (0: none) into the FIB for an entry; takes over one use of it. Learned prefixes leave
+// room for our own, which are few and without which no mobile is served.
+static void install(uint8_t domain, struct rib_entry *entry, uint32_t nexthop)
+{
 	enum fib_family family = ip6_is_v4mapped(&entry->prefix.addr) ? FIB_IP4 : FIB_IP6;
+	bool is_learned = nexthop != 0 && !entry->is_own;
+	uint32_t *n = &n_learned[domain][family];
 	uint32_t old = entry->nexthop;
 	int error = 0;
 
-	if (nexthop != old) {
+	if (old == 0 && is_learned && *n >= max_learned[family])
+		error = -ENOSPC;
+	else if (nexthop != old)
 		error = nexthop != 0 ? fib_set(domain, family, &entry->prefix, nexthop)
 				     : fib_del(domain, family, &entry->prefix);
-		if (error == 0)
-			entry->nexthop = nexthop;
-	}
+	if (error != 0 || entry->is_missing)
+		note_missing(entry, error);
 	if (error != 0) {
-		char text[PREFIX_STRLEN];
-
-		n_failures++;
-		fib_is_full = true;
-		log_write_limited(&limit, LOG_LEVEL_ERR,
-			"fib_full key=dataplane.max_routes prefix=%s error=%s",
-			prefix_str(&entry->prefix, text), strerror(-error));
 		path_put(nexthop);
-	} else {
-		path_put(old);
+		return;
 	}
+	*n += is_learned - entry->is_learned;
+	mirror_status.routes[family] += (nexthop != 0) - (old != 0);
+	has_new_room |= nexthop == 0 && old != 0 && mirror_status.missing > 0;
+	entry->is_learned = is_learned;
+	entry->nexthop = nexthop;
+	path_put(old);
 }
 
 static void sync_entry(uint8_t domain, struct rib_entry *entry)
@@ -428,8 +463,23 @@ static void send_notices(void)
 	n_notices = 0;
 }
 
+// Gives the memory of many routes that went back to the system: as fragments it would stay.
+static void trim(void)
+{
+	static uint32_t peak;
+	uint32_t n = mirror_sync_entries();
+
+	if (n > peak)
+		peak = n;
+	if (peak < TRIM_ENTRIES || n > peak / 2)
+		return;
+	peak = n;
+	malloc_trim(0);
+}
+
 void mirror_sync_commit(void)
 {
+	mirror_sync_objects_gone();
 	if (objects_are_dirty) {
 		objects_are_dirty = false;
 		walk_all(mark_by_object);
@@ -444,10 +494,6 @@ void mirror_sync_commit(void)
 	if (!fib_commit() && nexthop_has_retired())
 		rcu_wait();
 	nexthop_reclaim();
+	trim();
 	send_notices();
-}
-
-uint64_t mirror_sync_failures(void)
-{
-	return n_failures;
 }

@@ -13,10 +13,12 @@ enum { N_BUCKETS = 1 << 12 };
 struct nhobj {
 	struct nhobj *next;
 	uint32_t generation;
+	bool is_gone;
 	struct netlink_nexthop object;
 };
 
 static struct nhobj **buckets;
+static unsigned int n_gone;
 
 int nhobj_init(void)
 {
@@ -40,6 +42,7 @@ void nhobj_free(void)
 	}
 	free(buckets);
 	buckets = NULL;
+	n_gone = 0;
 }
 
 // The link that points to the object, or to NULL at the end of its chain.
@@ -70,17 +73,31 @@ bool nhobj_set(const struct netlink_nexthop *object, uint32_t generation)
 	return is_changed;
 }
 
-bool nhobj_del(uint32_t id)
+void nhobj_del(uint32_t id)
 {
-	struct nhobj **link = position(id);
+	struct nhobj *found = *position(id);
 
-	if (*link == NULL)
-		return false;
-	remove_at(link);
-	return true;
+	if (found == NULL || found->is_gone)
+		return;
+	found->is_gone = true;
+	n_gone++;
 }
 
-unsigned int nhobj_sweep(uint32_t generation)
+bool nhobj_is_gone(uint32_t id)
+{
+	const struct nhobj *found = *position(id);
+
+	return found != NULL && found->is_gone;
+}
+
+bool nhobj_has_gone(void)
+{
+	return n_gone > 0;
+}
+
+// Removes the objects that are gone or, with the generation of a dump, those of another one. Returns: how
+// many.
+static unsigned int sweep(const uint32_t *generation)
 {
 	unsigned int n = 0;
 
@@ -88,15 +105,29 @@ unsigned int nhobj_sweep(uint32_t generation)
 		struct nhobj **link = &buckets[i];
 
 		while (*link != NULL) {
-			if ((*link)->generation == generation) {
-				link = &(*link)->next;
-			} else {
+			bool ends = generation != NULL ? (*link)->generation != *generation
+						       : (*link)->is_gone;
+
+			if (ends) {
+				n_gone -= (*link)->is_gone;
 				remove_at(link);
 				n++;
+			} else {
+				link = &(*link)->next;
 			}
 		}
 	}
 	return n;
+}
+
+void nhobj_reap(void)
+{
+	sweep(NULL);
+}
+
+unsigned int nhobj_sweep(uint32_t generation)
+{
+	return sweep(&generation);
 }
 
 int nhobj_hops(uint32_t id, struct netlink_hop *out, bool *is_blackhole)
@@ -105,7 +136,7 @@ int nhobj_hops(uint32_t id, struct netlink_hop *out, bool *is_blackhole)
 	int n = 0;
 
 	*is_blackhole = false;
-	if (found == NULL)
+	if (found == NULL || found->is_gone)
 		return -ENOENT;
 	*is_blackhole = found->object.is_blackhole;
 	if (found->object.n_members == 0 && !found->object.is_blackhole)
@@ -113,7 +144,7 @@ int nhobj_hops(uint32_t id, struct netlink_hop *out, bool *is_blackhole)
 	for (unsigned int i = 0; i < found->object.n_members; i++) {
 		const struct nhobj *member = *position(found->object.members[i].id);
 
-		if (member == NULL || member->object.n_members != 0)
+		if (member == NULL || member->is_gone || member->object.n_members != 0)
 			continue; // groups do not nest
 		if (member->object.is_blackhole) {
 			*is_blackhole = true;

@@ -17,8 +17,11 @@ void nhobj_free(void);
 
 // Takes in an object. Returns: true when it was known and now leads elsewhere.
 bool nhobj_set(const struct netlink_nexthop *object, uint32_t generation);
-// Returns: true when it was known.
-bool nhobj_del(uint32_t id);
+// An object is gone; it leads nowhere any more but is remembered as such until it is reaped.
+void nhobj_del(uint32_t id);
+bool nhobj_is_gone(uint32_t id);
+bool nhobj_has_gone(void);
+void nhobj_reap(void);
 // Deletes all of another generation. Returns: how many.
 unsigned int nhobj_sweep(uint32_t generation);
 

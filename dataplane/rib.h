@@ -48,6 +48,9 @@ struct rib_route {
 struct rib_entry {
 	struct ip6_prefix prefix;
 	bool is_dirty; // waits for the mirror
+	bool is_missing; // its next hop found no room in the FIB
+	bool is_own; // resolved to what is not learned from routes or neighbours
+	bool is_learned; // the FIB holds it as such
 	uint32_t nexthop; // that the FIB holds, 0 = none
 	uint32_t on_link; // ifindex when what covers here is an on-link route, else 0
 	bool is_cover; // something better than RIB_HOST is installed here
@@ -88,7 +91,7 @@ struct rib_entry *rib_find(struct rib *rib, const struct ip6_prefix *prefix);
 // Makes an entry wait for rib_pop_dirty.
 void rib_mark(struct rib *rib, struct rib_entry *entry);
 // The next entry that changed (no longer dirty), or NULL. The caller brings the FIB up to it, sets
-// nexthop, on_link and is_cover, and calls rib_settle.
+// nexthop, on_link, is_cover and the like, and calls rib_settle.
 struct rib_entry *rib_pop_dirty(struct rib *rib);
 // Removes the entry if nothing is left of it.
 void rib_settle(struct rib *rib, struct rib_entry *entry);

@@ -10,6 +10,7 @@
 #include <rte_telemetry.h>
 
 #include "dataplane/link.h"
+#include "dataplane/mirror_sync.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/police.h"
 #include "dataplane/pump.h"
@@ -56,6 +57,11 @@ static int show_status(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_add_dict_u64(d, "parked", stat_read(&pump_stats.parked));
 	rte_tel_data_add_dict_u64(d, "unparked", stat_read(&pump_stats.unparked));
 	rte_tel_data_add_dict_u64(d, "injected", stat_read(&pump_stats.injected));
+	rte_tel_data_add_dict_u64(d, "routes_ip4", stat_read(&mirror_status.routes[FIB_IP4]));
+	rte_tel_data_add_dict_u64(d, "routes_ip6", stat_read(&mirror_status.routes[FIB_IP6]));
+	rte_tel_data_add_dict_u64(d, "routes_missing", stat_read(&mirror_status.missing));
+	rte_tel_data_add_dict_u64(d, "routes_refused", stat_read(&mirror_status.refused));
+	rte_tel_data_add_dict_u64(d, "route_overruns", stat_read(&mirror_status.overruns));
 	rte_tel_data_add_dict_u64(d, "path_mtus", pmtu_count());
 	rte_tel_data_add_dict_u64(d, "path_mtus_learned", pmtu_learned());
 	rte_tel_data_add_dict_u64(

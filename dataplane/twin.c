@@ -4,7 +4,6 @@
 #include "dataplane/twin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -20,10 +19,9 @@
 #include "dataplane/domain.h"
 #include "dataplane/netdev.h"
 #include "dataplane/netlink.h"
+#include "dataplane/tun.h"
 
 enum {
-	BUSY_RETRIES = 40, // of 50 ms: the interface of a killed process may still be going away
-	BUSY_RETRY_US = 50000,
 	MAX_SEGMENTS = 16,
 	RULE_PREFERENCE = 180, // of domains: before what else the operator's rules or main say
 };
@@ -62,27 +60,6 @@ void twin_free(void)
 	if (requests >= 0)
 		close(requests);
 	requests = -1;
-}
-
-// Makes the interface. Returns: its descriptor or negative errno.
-static int open_tap(const char *name)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	for (unsigned int i = 0; ioctl(fd, TUNSETIFF, &ifr) != 0; i++) {
-		int error = -errno;
-
-		if (error != -EBUSY || i == BUSY_RETRIES) {
-			close(fd);
-			return error;
-		}
-		usleep(BUSY_RETRY_US);
-	}
-	return fd;
 }
 
 // Everything that must be so before the interface goes up.
@@ -162,7 +139,7 @@ int twin_open(struct port *port, const struct ip6_prefix *addresses, uint8_t n)
 
 	if (if_nametoindex(port->name) != 0)
 		log_debug("twin_name_taken port=%s", port->name);
-	port->tap_fd = open_tap(port->name);
+	port->tap_fd = tun_open(port->name, IFF_TAP);
 	if (port->tap_fd < 0) {
 		error = port->tap_fd;
 		log_err("twin_open_failed port=%s error=%s", port->name, strerror(-error));

@@ -161,6 +161,18 @@ static json_t *dataplane_status(const char *run_dir)
 	return status != NULL ? status : json_null();
 }
 
+// Adds what only the dataplane knows to the alarms.
+static void add_alarms(json_t *alarms, json_t *dataplane)
+{
+	json_int_t missing = json_integer_value(json_object_get(dataplane, "routes_missing"));
+
+	if (missing > 0)
+		json_array_append_new(
+			alarms, json_sprintf("the dataplane has no room for %lld routes: raise "
+					     "dataplane.max_routes or max_routes_ip6",
+					(long long)missing));
+}
+
 static int run_status(const struct verb *verb, const struct command *command)
 {
 	json_t *last = ask(verb, command, NULL, NULL);
@@ -169,6 +181,7 @@ static int run_status(const struct verb *verb, const struct command *command)
 	int code = last != NULL ? EXIT_DONE : EXIT_REFUSED;
 
 	json_object_set_new(status, "dataplane_status", dataplane_status(command->run_dir));
+	add_alarms(json_object_get(status, "alarms"), json_object_get(status, "dataplane_status"));
 	print_object(command->is_json, status);
 	json_decref(status);
 	json_decref(last);

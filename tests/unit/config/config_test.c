@@ -411,6 +411,7 @@ static void test_defaults(void)
 	CU_ASSERT_EQUAL(c->dataplane.memory_mb, 0);
 	CU_ASSERT_EQUAL(c->dataplane.max_bindings, 100000);
 	CU_ASSERT_EQUAL(c->dataplane.max_routes, 16384);
+	CU_ASSERT_EQUAL(c->dataplane.max_routes_ip6, 16384);
 	CU_ASSERT_EQUAL(c->dataplane.orphan_hold_s, 420);
 	CU_ASSERT_EQUAL(c->dataplane.n_ports, 1);
 	CU_ASSERT_EQUAL(c->dataplane.ports[0].n_addresses, 0);

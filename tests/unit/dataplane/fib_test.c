@@ -88,7 +88,7 @@ static void compare_lookups(void)
 static void test_random(void)
 {
 	srand(20263);
-	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES, MAX_ROUTES), 0);
 	memset(model, 0, sizeof(model));
 	for (unsigned int i = 0; i < N_SLOTS; i++) {
 		do {
@@ -124,7 +124,7 @@ static void test_unseen_before_commit(void)
 	struct ip6_prefix p = { .addr = { { 0x20, 1 } }, .len = 32 };
 	uint32_t out;
 
-	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES, MAX_ROUTES), 0);
 	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 7), 0);
 	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 0);
@@ -140,7 +140,7 @@ static void test_full(void)
 	unsigned int n = 0;
 	uint32_t out;
 
-	CU_ASSERT_EQUAL_FATAL(fib_init(1, 16), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, 16, 16), 0);
 	do {
 		p.addr.b[3] = (uint8_t)(n >> 8);
 		p.addr.b[4] = (uint8_t)n;
@@ -199,7 +199,7 @@ static void test_random4(void)
 	uint32_t dst_be = 0x01020304, out;
 
 	srand(20264);
-	CU_ASSERT_EQUAL_FATAL(fib_init(2, MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(2, MAX_ROUTES, MAX_ROUTES), 0);
 	memset(model, 0, sizeof(model));
 	for (unsigned int round = 0; round < N_ROUNDS; round++) {
 		for (unsigned int i = 0; i < 20; i++) {
@@ -286,7 +286,7 @@ static void test_reader_beside_writer(void)
 
 	ip6_mask(&wide.addr, wide.len);
 	ip6_mask(&narrow.addr, narrow.len);
-	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES, MAX_ROUTES), 0);
 	CU_ASSERT_EQUAL_FATAL(nexthop_init(64), 0);
 	CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &wide, nexthop_add(&stable)), 0);
 	fib_commit();
