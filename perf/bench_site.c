@@ -34,7 +34,7 @@ static int fib_fill(void)
 	struct ip6_prefix p = { .addr = traffic_agent, .len = 128 };
 	int error;
 
-	if (nexthop_init(TRAFFIC_ROUTES + 16) != 0 || fib_init(1, TRAFFIC_ROUTES + 16) != 0)
+	if (nexthop_init(TRAFFIC_ROUTES + 16) != 0 || fib_init(1, 16, TRAFFIC_ROUTES + 16) != 0)
 		return -ENOMEM;
 	error = fib_set(0, FIB_IP6, &p, nexthop_add(&local));
 	p.len = 64;

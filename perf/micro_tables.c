@@ -197,7 +197,7 @@ static int fib_round(uint32_t n_routes, uint32_t operations)
 
 int micro_fib(uint32_t n_routes, unsigned int rounds, uint32_t operations)
 {
-	int error = fib_init(1, n_routes + 16);
+	int error = fib_init(1, n_routes + 16, n_routes + 16);
 
 	if (error == 0)
 		error = routes_add(n_routes);
