@@ -9,6 +9,7 @@ import time
 import invariants
 import planted
 from harness.lab import Lab, network
+from plain import PlainPath
 from probe import Probe
 from roamers import Roamers
 
@@ -62,7 +63,9 @@ class Bed:
         self.box = self.lab.box
         self.box.config["telemetry"] = {"listen": "[::1]:9273"}
         self.box.write_config()
+        self.plain_path = None
         try:
+            self.plain_path = PlainPath(self.lab)
             if prepare is not None:
                 prepare(self)
             self.lab.start()
@@ -84,7 +87,7 @@ class Bed:
 
     def run(self, row, is_quick=False):
         """Does the fault of a row under traffic. Returns the Run with what was broken."""
-        probe, roamers = Probe(self.lab, self.mobiles), Roamers(self.roaming)
+        probe, roamers = Probe(self.lab, self.mobiles, self.plain_path), Roamers(self.roaming)
         run = Run(self, probe, roamers, is_quick)
         with probe:
             with roamers if row.roams else contextlib.nullcontext():
@@ -142,5 +145,7 @@ class Bed:
 
     def close(self):
         """Takes everything away. Returns what was wrong, a list of sentences."""
+        if self.plain_path is not None:
+            self.plain_path.close()
         return self.lab.close()
 

@@ -9,6 +9,7 @@ import urllib.request
 
 import planted
 from harness import netns
+from probe import LATE_S
 
 SETTLE_S = 4.0  # for buffers, queues and counters to come to rest
 SHORT_LIFETIME_S = 4
@@ -169,22 +170,26 @@ def _covered_s(spans):
     return total_s
 
 
-def _excess(gap_s, bar_ms, outages):
+def _excess(gap_s, bar_ms, outages, machine_s=0.0):
     """How long a gap is and may be, in a sentence, when it is too long: the bar stands on top of the
-    time in which the row itself, or who starts processes again, had them down."""
-    allowed_ms = None if bar_ms is None else bar_ms + 1000 * _covered_s(outages)
-    if allowed_ms is None or gap_s * 1000 <= allowed_ms:
+    time in which the row itself, or who starts processes again, had them down, and of that for which
+    the machine did not serve others either."""
+    if bar_ms is None:
+        return None
+    allowed_ms = bar_ms + 1000 * (_covered_s(outages) + machine_s)
+    if gap_s * 1000 <= allowed_ms:
         return None
     return f"gap of {gap_s * 1000:.0f} ms, {allowed_ms:.0f} allowed"
 
 
 def judge(run, row):
     """Adds what is broken to the run: bars of the row, then the invariants."""
-    # Packets that come late and whole tell of the machine, not of the box: shown, not judged.
-    text = _excess(run.probe.gap_s(), row.data_bar_ms, run.data_outages)
-    if text and run.probe.n_lost() > 0:
-        run.broken.append(f"data {text} "
-                          f"({run.probe.n_lost()} of {run.probe.n_sent()} packets lost)")
+    # Packets that were only late are measured by those of the path beside the box's.
+    n_lost, machine_s = run.probe.n_lost(), run.probe.machine_s()
+    if text := _excess(run.probe.gap_s(), row.data_bar_ms, run.data_outages,
+                       0.0 if n_lost else LATE_S + 2 * machine_s):
+        run.broken.append(f"data {text} ({n_lost} of {run.probe.n_sent()} packets lost; the machine "
+                          f"alone took {machine_s * 1000:.0f} ms)")
     if text := _excess(run.signalling_gap_s, row.signalling_bar_ms, run.signalling_outages):
         run.broken.append(f"signalling {text}")
     for name in ("I11", *(n for n in INVARIANTS if n != "I11")):

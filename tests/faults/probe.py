@@ -10,12 +10,17 @@ import struct
 import threading
 import time
 
-from harness.lab import CORRESPONDENT
+from harness.lab import CORRESPONDENT, PROBE_PORT
 from harness.mip6 import packed
 
 MAGIC = b"fltprobe"
 _FORMAT = struct.Struct("!HHIIQQ")
-_IP, _TUNNEL = 14, 41
+_TUNNEL = 41
+_EXPERIMENT = b"\x88\xb5"  # an Ethernet type for experiments (IEEE 802)
+# For harness.wire.only where much else leaves the box: the plain path's packets, answers and errors,
+# probes out of a tunnel (which end in nothing but their mark), packets to the probe's port in one.
+FILTER = ((12, 2, (0x88b5,)), (20, 1, (43, 58, 135)),
+          (62, 4, (int.from_bytes(MAGIC[:4], "big"),)), (96, 2, (PROBE_PORT,)))
 LATE_S = 0.25  # what comes later than this after it was sent is a gap too
 
 
@@ -30,10 +35,12 @@ class Flow:
 
     def __init__(self, number, mobile, is_down):
         self.number, self.mobile, self.is_down = number, mobile, is_down
-        self.wire = mobile.lab.core if is_down else mobile.wire
+        ends = mobile.lab.core, mobile.wire
+        self.wire, self.arrives_at = ends if is_down else ends[::-1]
         packet = (mobile.down_packet(payload(number, 0, 0)) if is_down else
                   mobile.tunnelled(mobile.up_inner(payload(number, 0, 0))))
-        self.head = bytes(packet)[:-len(payload(0, 0, 0))]
+        self.head = (self.wire.box_mac + self.wire.own_mac + b"\x86\xdd" +
+                     bytes(packet)[:-len(payload(0, 0, 0))])
         self.care_of = {packed(mobile.care_of), packed(mobile.second_care_of)}
         self.home = packed(mobile.home)
         self.sent = []  # when, by number
@@ -42,7 +49,7 @@ class Flow:
 
     def send(self):
         now = time.time()
-        self.wire.send(self.head + payload(self.number, len(self.sent), int(now * 1e9)))
+        self.wire.send_frame(self.head + payload(self.number, len(self.sent), int(now * 1e9)))
         self.sent.append(now)
 
     def is_delivery(self, raw):
@@ -62,10 +69,13 @@ class Flow:
     def lost(self):
         return [n for n in range(len(self.sent)) if n not in self.came]
 
+    def latest_s(self):
+        """The longest time that a packet took."""
+        return max((t - self.sent[n] for n, t in self.came.items()), default=0.0)
+
     def gap_s(self):
         """The longest time in which what was sent was not served, or came late."""
-        longest = max((late for n, t in self.came.items()
-                       if (late := t - self.sent[n]) > LATE_S), default=0.0)
+        longest = late if (late := self.latest_s()) > LATE_S else 0.0
         begin = None
         for n, sent in enumerate(self.sent):
             if n in self.came:
@@ -79,10 +89,23 @@ class Flow:
         return longest
 
 
+class PlainFlow(Flow):
+    """Packets of the path beside the box's."""
+
+    def __init__(self, number, path):
+        self.number, self.wire, self.arrives_at = number, path.near, path.far
+        self.head = b"\xff" * 6 + path.near.own_mac + _EXPERIMENT
+        self.sent, self.came = [], {}
+        self.is_measured = False
+
+    def is_delivery(self, raw):
+        return raw[12:14] == _EXPERIMENT
+
+
 class Probe:
     """Sends the flows one after another, a packet each `interval_s`, until the block is left."""
 
-    def __init__(self, lab, mobiles, interval_s=0.004):
+    def __init__(self, lab, mobiles, plain_path, interval_s=0.004):
         self.lab = lab
         self.interval_s = interval_s
         self.flows = []
@@ -93,6 +116,8 @@ class Probe:
         for mobile in mobiles:
             self.add(mobile, True)
             self.add(mobile, False)
+        self.plain = PlainFlow(len(self.flows), plain_path)
+        self.flows.append(self.plain)
 
     def add(self, mobile, is_down, is_measured=True):
         flow = Flow(len(self.flows), mobile, is_down)
@@ -109,7 +134,7 @@ class Probe:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def __enter__(self):
-        self.marks = [(wire, wire.mark()) for wire in {self.lab.core, self.lab.access}]
+        self.marks = {flow.arrives_at: flow.arrives_at.mark() for flow in self.flows}
         self._thread.start()
         return self
 
@@ -128,7 +153,7 @@ class Probe:
         if flow.is_delivery(frame.raw):
             # Right after a start the route to the care-of addresses may not stand yet, and what is
             # rightly addressed goes the default way: lost, but to nobody else.
-            if wire is not (flow.mobile.wire if flow.is_down else self.lab.core):
+            if wire is not flow.arrives_at:
                 return
             if number in flow.came:
                 self.doubled += 1
@@ -137,9 +162,11 @@ class Probe:
             self.foreign.append(f"packet {number} of {flow.mobile.home} left as {frame.ip.summary()}")
 
     def collect(self):
-        """Reads what came; after the block."""
-        for wire, mark in self.marks:
-            for frame in wire.since(mark):
+        """Reads what has come since the last time."""
+        for wire, mark in self.marks.items():
+            frames = wire.since(mark)
+            self.marks[wire] += len(frames)
+            for frame in frames:
                 self._take(wire, frame)
 
     def measured(self):
@@ -147,6 +174,10 @@ class Probe:
 
     def gap_s(self):
         return max((f.gap_s() for f in self.measured()), default=0.0)
+
+    def machine_s(self):
+        """The longest time that the machine kept a packet on a path without the box."""
+        return self.plain.latest_s()
 
     def n_lost(self):
         return sum(len(f.lost()) for f in self.measured())

@@ -44,7 +44,6 @@ class Operator:
         done = self.reload(config)
         self.run.require(done.returncode == 0, f"{what}: {done.stderr}")
         self.run.require(self.in_force() == config, f"{what}: another configuration is in force")
-        self.box.wait_synced()
 
     def refuse(self, config, key):
         """A reload that must be refused with the key's name and change nothing."""

@@ -11,6 +11,9 @@ import time
 from scapy.layers.inet6 import (
     ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment, MIP6OptAltCoA, Raw, fragment6)
 
+import probe
+from blast import Blast
+from harness import wire
 from harness.lab import ACCESS_BOX, CORRESPONDENT
 from harness.mip6 import is_mobility, mh_checksum
 from row import Row
@@ -19,19 +22,17 @@ CORPUS = pathlib.Path(__file__).resolve().parents[1] / "fuzz" / "corpus"
 ROUTER = "2001:db8:a1:ffff::1"  # on the way to the care-of addresses
 N_CORPUS_HOMES = 0x300  # home addresses that the corpus may register
 BURST, PAUSE_S = 16, 0.004
+CORPUS_PER_S = 30000
+ERRORS_PER_S = 1100 + 300  # the worker's own and the kernel's
 N_BUFFERS_FRAGMENTS = 4096  # a tenth of the buffers
 
 
-def _paced(wire, packets, length_s, frames=False):
+def _paced(end, packets, length_s):
     """Sends the packets again and again for that long. Returns how many it sent."""
     until, n = time.monotonic() + length_s, 0
     while time.monotonic() < until:
         for _ in range(BURST):
-            packet = packets[n % len(packets)]
-            if frames:
-                wire.send_frame(packet)
-            else:
-                wire.send(packet)
+            end.send(packets[n % len(packets)])
             n += 1
         time.sleep(PAUSE_S)
     return n
@@ -141,9 +142,9 @@ def _frames_of(data):
     return [f for f in frames if len(f) >= 14]
 
 
-def _corpus(wire):
+def _corpus(end):
     """All of the corpus that can be a frame, addressed to the box."""
-    head = wire.box_mac + wire.own_mac
+    head = end.box_mac + end.own_mac
     frames = [head + f[12:] for p in sorted((CORPUS / "pipeline").iterdir())
               for f in _frames_of(p.read_bytes())]
     for name in ("ip6chain", "inner"):
@@ -165,18 +166,37 @@ def _damaged(rnd, frame):
     return bytes(frame[:1500])
 
 
+def _loss(run, begin, end):
+    """The part of the probe's packets of that time that did not come."""
+    sent = [(flow, n) for flow in run.probe.measured() for n, at in enumerate(list(flow.sent))
+            if begin <= at < end]
+    return sum(n not in flow.came for flow, n in sent) / len(sent)
+
+
 def replay_corpus(run):
-    """M1: what the fuzzers know, from both sides, beside good traffic."""
+    """M1: what the fuzzers know, from both sides, at a high rate, beside good traffic."""
     lab, rnd = run.bed.lab, random.Random(1)
-    marks, n_in = [(w, w.mark()) for w in (lab.access, lab.core)], 0
-    for _ in range(2 if run.is_quick else 6):
-        for wire in (lab.access, lab.core):
-            frames = [_damaged(rnd, f) for f in _corpus(wire) * 4]
-            n_in += _paced(wire, frames, 0.5, frames=True)
-    n_errors = sum(wire.count(lambda f: f.next_header == 58 and f.raw[54] < 128 or
-                              is_mobility(f, 7), mark) for wire, mark in marks)
-    run.note(f"{n_in} frames in, {n_errors} errors out")
-    run.require(n_errors <= n_in, f"{n_errors} errors for {n_in} frames")
+    wires, length_s = (lab.access, lab.core), 2 if run.is_quick else 6
+    frames = {w: [_damaged(rnd, f) for f in _corpus(w) * 24] for w in wires}
+    n_in, took_s = 0, 0.0
+    with wire.only(wires, probe.FILTER):
+        marks, began = [(w, w.mark()) for w in wires], time.time()
+        time.sleep(2 * length_s)
+        beside = time.time()
+        for w in wires:
+            with Blast(w, frames[w], CORPUS_PER_S) as blast:
+                time.sleep(length_s)
+            n_in, took_s = n_in + blast.sent, took_s + blast.took_s
+        ended = time.time()
+        time.sleep(0.5)
+    run.probe.collect()
+    n_errors = sum(w.count(lambda f: f.next_header == 58 and f.raw[54] < 128 or
+                           is_mobility(f, 7), mark) for w, mark in marks)
+    alone, with_corpus = _loss(run, began, beside), _loss(run, beside, ended)
+    run.note(f"{n_in} frames in, {n_in / took_s:.0f}/s, {n_errors} errors out")
+    run.note(f"good traffic: {100 * alone:.2f} % lost before, {100 * with_corpus:.2f} % beside")
+    run.require(with_corpus <= alone + 0.001, "good traffic suffers")
+    run.require(n_errors <= ERRORS_PER_S * (took_s + 1), f"{n_errors} errors in {took_s:.0f} s")
 
 
 def _beyond_the_corpus(bed):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 
+import limits
 from harness import mip6, netns, thread
 from harness.box import CTL, DATAPLANE
 from row import Row
@@ -18,6 +19,7 @@ from row import Row
 RESOURCES = 130
 SMALL_TABLE = 24
 LOG_DISK_KB = 64
+MEMORY_ROOM_KB = 256
 
 
 def too_little_memory(run):
@@ -164,6 +166,43 @@ def no_descriptors_no_disk(run):
     bed.restart_control(run)
 
 
+def no_memory(run):
+    """R4: control may have no more memory than it has; what it acknowledges it does not forget, and
+    when the kernel ends it, it comes back."""
+    bed, box, acked, statuses, ends = run.bed, run.bed.box, [], [], 0
+    run.may_refuse.add(RESOURCES)
+    if not limits.has("memory"):
+        run.note("not done: no memory control group on this machine")
+        return
+    with limits.limited("memory", box.control.popen.pid,
+                        ("memory.limit_in_bytes", MEMORY_ROOM_KB << 10)) as group:
+        for _ in range(100 if run.is_quick else 400):
+            one = bed.lab.mobile()
+            mark, seq = one.send_update()
+            try:
+                statuses.append(one.answer(mark, seq, timeout_s=0.3).status)
+            except AssertionError:
+                statuses.append(None)
+            if statuses[-1] == 0:
+                acked.append(one)
+            if len(acked) % 20 == 0:
+                box.ctl_process("show", "bindings")
+            if not box.control.alive:
+                ends += 1
+                box.control = None
+                bed.restart_control(run)
+        n_short = int((group / "memory.failcnt").read_text())
+    bound = bed.bindings()
+    for one in acked:
+        run.require(one.home in bound, f"{one.home} was acknowledged and forgotten")
+    acked[-1].assert_bound()
+    told = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
+    run.note(f"answers {told}, {n_short} times at the limit, ended by the kernel {ends} times")
+    for one in acked:
+        one.send_update(lifetime_s=0)
+    bed.lab.settle()
+
+
 @contextlib.contextmanager
 def _hogs(core, nices):
     """Endless loops on that core, one for each niceness."""
@@ -185,11 +224,24 @@ while True:
 
 
 def stolen_cpu(run):
-    """R5: somebody else wants the workers' core."""
-    core = run.bed.box.config["dataplane"]["worker_cores"][0]
+    """R5: somebody else wants the workers' core, half of all time is taken, cores are taken away."""
+    box = run.bed.box
+    core = box.config["dataplane"]["worker_cores"][0]
+    length_s = 0.7 if run.is_quick else 2
     for nices in ([0], [0, 0, 0], [-20]):
         with _hogs(core, nices):
-            time.sleep(0.7 if run.is_quick else 2)
+            time.sleep(length_s)
+    if limits.has("cpu"):
+        with limits.limited("cpu", box.dataplane.popen.pid, ("cpu.cfs_period_us", 20000),
+                            ("cpu.cfs_quota_us", 10000)), _hogs(core, [0]):
+            time.sleep(length_s)
+    others = os.sched_getaffinity(0) - {core}
+    for worker in thread.named(box.dataplane.popen.pid, "rte-worker"):
+        before = os.sched_getaffinity(worker)
+        for cores in (others, before):
+            if cores:
+                os.sched_setaffinity(worker, cores)
+                time.sleep(length_s)
 
 
 ROWS = [
@@ -202,6 +254,7 @@ ROWS = [
     Row("R4", "no descriptors, the log's disk is full", no_descriptors_no_disk, data_bar_ms=0,
         signalling_bar_ms=4000,
         bed={"prepare": _log_on_small_disk}),
-    Row("R5", "others take the workers' core", stolen_cpu, data_bar_ms=None,
+    Row("R4m", "no more memory for control", no_memory, data_bar_ms=0, signalling_bar_ms=4000),
+    Row("R5", "others take the workers' core, half the time, cores", stolen_cpu, data_bar_ms=None,
         signalling_bar_ms=None),
 ]

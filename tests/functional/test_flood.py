@@ -73,18 +73,6 @@ def home(n):
     return str(ipaddress.IPv6Address("2001:db8:2::f00:0") + n)
 
 
-def readdressed(packet, src, home_address, seq):
-    """A copy of an update (IPv6, Home Address option, Mobility Header) from elsewhere, for another
-    home, with another number; its checksum right. Scapy would take minutes for a flood of them."""
-    raw = bytearray(packet)
-    raw[8:24] = mip6.packed(src)
-    raw[48:64] = mip6.packed(home_address)
-    raw[68:70] = b"\0\0"
-    raw[70:72] = seq.to_bytes(2, "big")
-    raw[68:70] = mip6.mh_checksum(home_address, AGENT, bytes(raw[64:])).to_bytes(2, "big")
-    return bytes(raw)
-
-
 def forged(mobile):
     """An update with everything right for the mobile's home, but the key."""
     return bytes(mip6.authenticated_update(mobile.home, source(0), AGENT, 1, mobile.spi,
@@ -94,25 +82,25 @@ def forged(mobile):
 def unknown_homes(mobile):
     """Updates for homes that are not bound, each from elsewhere."""
     packet = forged(mobile)
-    return [readdressed(packet, source(n), home(n), n) for n in range(N_FLOOD)]
+    return [mip6.readdressed(packet, source(n), home(n), n) for n in range(N_FLOOD)]
 
 
 def wrong_authenticators(mobile):
     """Updates for the mobile's home, each from elsewhere."""
     packet = forged(mobile)
-    return [readdressed(packet, source(n), mobile.home, n) for n in range(N_FLOOD)]
+    return [mip6.readdressed(packet, source(n), mobile.home, n) for n in range(N_FLOOD)]
 
 
 def spoofed_sources(mobile):
     """Updates without authentication for the mobile's home; each from elsewhere."""
     packet = bytes(mip6.binding_update(mobile.home, source(0), AGENT, 1))
-    return [readdressed(packet, source(n), mobile.home, n) for n in range(N_FLOOD)]
+    return [mip6.readdressed(packet, source(n), mobile.home, n) for n in range(N_FLOOD)]
 
 
 def one_sender(mobile):
     """The same unknown pair of source and home again and again."""
     packet = forged(mobile)
-    return [readdressed(packet, source(0), home(0), n) for n in range(N_FLOOD)]
+    return [mip6.readdressed(packet, source(0), home(0), n) for n in range(N_FLOOD)]
 
 
 def errors_wanted(_):
@@ -120,7 +108,7 @@ def errors_wanted(_):
     packets = [bytes(mip6.mobile_headers(source(0), AGENT, home(0)) /
                      MIP6MH_Generic(mhtype=kind, res=0, msg=body))
                for kind, body in ((77, bytes(10)), (5, bytes(2)))]
-    return [readdressed(packets[n % 2], source(n % 40), home(n), n) for n in range(N_FLOOD)]
+    return [mip6.readdressed(packets[n % 2], source(n % 40), home(n), n) for n in range(N_FLOOD)]
 
 
 class Flood(threading.Thread):

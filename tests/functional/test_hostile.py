@@ -3,12 +3,14 @@
 """Damaged and forged packets in numbers: nothing dies, nothing is bound, everything is counted."""
 
 import random
+import time
 
 import pytest
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import (
-    ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6PacketTooBig, IPv6, IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, MIP6MH_Generic, MIP6OptAltCoA, Raw)
+    HAO, ICMPv6EchoRequest, ICMPv6HAADRequest, ICMPv6MPSol, ICMPv6ND_NS, ICMPv6PacketTooBig, IPv6,
+    IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, MIP6MH_Generic,
+    MIP6MH_HoT, MIP6MH_HoTI, MIP6OptAltCoA, Raw)
 
 from conftest import NETWORKS, SUBSCRIBERS
 from harness import mip6
@@ -17,6 +19,7 @@ from harness.lab import CORRESPONDENT, Lab
 pytestmark = pytest.mark.sanitize
 
 N_PER_SEED = 400
+AGENTS_ANYCAST = "2001:db8:1:0:fdff:ffff:ffff:fffe"  # RFC 2526, of the home network "open"
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,70 @@ def test_damaged_updates_with_a_right_checksum(lab, seed):
     assert lab.box.control.alive
     assert lab.box.binding(bystander.home)["sequence"] == 5
     bystander.assert_bound()
+
+
+def home_test_init(source):
+    """A HoTI to the correspondent, from that home address."""
+    return IPv6(src=source, dst=CORRESPONDENT) / MIP6MH_HoTI(cookie=b"8 octets")
+
+
+@pytest.mark.parametrize("how", ["from-elsewhere", "from-another-mobile", "of-another-mobile",
+                                 "without-a-tunnel"])
+def test_forged_home_test_does_not_reach_the_correspondent(lab, how):
+    """Attack 20, without security associations: only out of the tunnel from the right care-of address"""
+    mobile, other = lab.mobile(), lab.mobile()
+    for one in (mobile, other):
+        one.register()
+    packet = {
+        "from-elsewhere": lambda: mobile.tunnelled(home_test_init(mobile.home), mobile.second_care_of),
+        "from-another-mobile": lambda: mobile.tunnelled(home_test_init(mobile.home), other.care_of),
+        "of-another-mobile": lambda: mobile.tunnelled(home_test_init(other.home)),
+        "without-a-tunnel": lambda: mip6.mobile_headers(mobile.second_care_of, mobile.agent,
+                                                        mobile.home) / MIP6MH_HoTI(),
+    }[how]()
+    mark = lab.core.mark()
+    lab.access.send(packet)
+    lab.settle()
+    lab.settle(lab.core)
+    assert not [f for f in lab.core.since(mark) if b"8 octets" in f.raw]
+
+
+def test_home_test_goes_to_the_care_of_address_only(lab):
+    """Attack 20: nobody but the mobile, at the end of its tunnel, sees the token"""
+    mobile, other = lab.mobile(), lab.mobile()
+    for one in (mobile, other):
+        one.register()
+    mark = lab.access.mark()
+    lab.core.send(IPv6(src=CORRESPONDENT, dst=mobile.home) /
+                  MIP6MH_HoT(cookie=b"8 octets", token=b"keygen!!"))
+    lab.settle(lab.core)
+    seen = [f for f in lab.access.since(mark) if b"keygen!!" in f.raw]
+    assert [(f.dst, f.next_header) for f in seen] == [(mobile.care_of, 41)]
+
+
+def test_discovery_and_solicitations_in_numbers_are_not_answered_with_more(lab):
+    """Attack 24: home agent discovery, prefix solicitations, unbound and in a bound mobile's name"""
+    mobile, packets = lab.mobile(), []
+    mobile.register()
+    for n in range(400):
+        src = f"2001:db8:a9:{n:x}::2"
+        option = IPv6ExtHdrDestOpt(options=[HAO(hoa=mobile.home)])
+        packets += [IPv6(src=src, dst=AGENTS_ANYCAST) / ICMPv6HAADRequest(id=n),
+                    IPv6(src=src, dst=mobile.agent) / ICMPv6HAADRequest(id=n),
+                    IPv6(src=src, dst=mobile.agent) / ICMPv6MPSol(id=n),
+                    IPv6(src=src, dst=mobile.agent) / option / ICMPv6MPSol(id=n)]
+    packets = [bytes(p) for p in packets]
+    mark = lab.access.mark()
+    for at in range(0, len(packets), 16):
+        lab.access.send(*packets[at:at + 16])
+        time.sleep(0.004)
+    lab.settle()
+    back = [f.ip_bytes for f in lab.access.since(mark)
+            if f.is_ip6 and f.dst.startswith("2001:db8:a9:")]
+    assert sum(map(len, back)) <= sum(map(len, packets))
+    assert not [raw for raw in back if raw[6] == 58 and raw[40] in (145, 147)]  # we answer neither
+    mobile.receive_down()
+    mobile.receive_up()
 
 
 def heard(mobile, tries=3):

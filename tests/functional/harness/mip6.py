@@ -66,6 +66,19 @@ def authenticator(key, care_of, home, mobility_data):
     return hmac.new(key, packed(care_of) + packed(home) + data, hashlib.sha1).digest()[:12]
 
 
+def readdressed(packet, src, home, seq):
+    """A copy of an update (IPv6, Home Address option, Mobility Header) from elsewhere, for another
+    home, with another number; its checksum right. Scapy would take minutes for a flood of them."""
+    raw = bytearray(packet)
+    agent = str(ipaddress.IPv6Address(bytes(raw[24:40])))
+    raw[8:24] = packed(src)
+    raw[48:64] = packed(home)
+    raw[68:70] = b"\0\0"
+    raw[70:72] = seq.to_bytes(2, "big")
+    raw[68:70] = mh_checksum(home, agent, bytes(raw[64:])).to_bytes(2, "big")
+    return bytes(raw)
+
+
 def authenticated_update(home, care_of, agent, seq, spi, key, mn_id=None, mesg_id=None,
                          lifetime_s=400, flags="AH", options=(), signed_care_of=None):
     """A Binding Update with MN-ID, MESG-ID (unless None) and the MN-HA option last."""

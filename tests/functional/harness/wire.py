@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the Unwired authors
 """The far end of a port: frames as they are on the veth, sent and received by the test itself."""
 
+import contextlib
+import ctypes
 import functools
 import select
 import socket
@@ -18,6 +20,9 @@ _SO_RCVBUFFORCE = 33
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8
 _TP_STATUS_VLAN_VALID = 0x10
 _PCAP_MAX_FRAMES = 30000
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
+_LOAD = {1: 0x30, 2: 0x28, 4: 0x20}  # classic BPF: load so many bytes at an absolute offset
+_JUMP_EQUAL, _RETURN = 0x15, 0x06
 
 
 def _with_tag(raw, ancillary):
@@ -29,6 +34,33 @@ def _with_tag(raw, ancillary):
         if status & _TP_STATUS_VLAN_VALID:
             return raw[:12] + struct.pack("!HH", tpid or 0x8100, tci) + raw[12:]
     return raw
+
+
+def _filter(wanted):
+    """Classic BPF that takes a frame when one of (offset, bytes there, values) holds. A load beyond the
+    frame's end refuses it, so what is for short frames comes first."""
+    program = []
+    for offset, n_bytes, values in wanted:
+        program.append((_LOAD[n_bytes], 0, 0, offset))
+        for value in values:
+            program += [(_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, 65535)]
+    program.append((_RETURN, 0, 0, 0))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+@contextlib.contextmanager
+def only(wires, wanted):
+    """The wires keep only such frames for the time of the block: (offset, bytes there, values)."""
+    code = _filter(wanted)
+    room = ctypes.create_string_buffer(code)
+    program = struct.pack("@HP", len(code) // 8, ctypes.addressof(room))
+    for wire in wires:
+        wire.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    try:
+        yield
+    finally:
+        for wire in wires:
+            wire.socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
 class Frame:

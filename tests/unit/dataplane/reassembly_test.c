@@ -299,6 +299,27 @@ static void test_flood_leaves_known_peers_their_share(void)
 	teardown();
 }
 
+// Strangers have all of their share; one of them becomes known, and its packets go on coming in: they
+// count as a known peer's from then on, and another stranger has room.
+static void test_peer_that_becomes_known(void)
+{
+	static const struct ip6 other = { .b = { 0x20, 1, 0xd, 0xb8, 0, 0xc, [15] = 1 } };
+	uint32_t n = 0;
+
+	setup();
+	while (reassembly_held(worker->reassembly) < 150 && n < 1000)
+		CU_ASSERT_PTR_NULL(add(fragment_of(&stranger, n++, 0, 160, true)));
+	CU_ASSERT_PTR_NULL(add(fragment_of(&other, 1, 0, 160, true)));
+	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), 150);
+	reassembly_know(worker->reassembly, &stranger);
+	for (uint32_t i = 1; i <= 10; i++)
+		CU_ASSERT_PTR_NULL(add(fragment_of(&stranger, n - i, 160, 160, true)));
+	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), 160);
+	CU_ASSERT_PTR_NULL(add(fragment_of(&other, 1, 0, 160, true)));
+	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), 161);
+	teardown();
+}
+
 int main(void)
 {
 	static CU_TestInfo tests[] = {
@@ -311,6 +332,7 @@ int main(void)
 		{ "what is not completed in time goes", test_timeout },
 		{ "a flood leaves known peers their share",
 			test_flood_leaves_known_peers_their_share },
+		{ "a peer that becomes known meanwhile", test_peer_that_becomes_known },
 		CU_TEST_INFO_NULL,
 	};
 
