@@ -151,7 +151,7 @@ def _micro_table(result):
     scale = 1e9 / result["machine"]["tsc_hz"]
     for name in dict.fromkeys(r["row"] for r in result["micro"]):
         of_row = sorted(n for row, n in cycles if row == name)
-        if set(of_row) <= set(sizes):
+        if of_row == sizes:
             yield name, *(f"{cycles[name, n]:.0f} ({cycles[name, n] * scale:.1f})" for n in sizes)
         else:
             told = ", ".join(f"{cycles[name, n]:.0f} ({cycles[name, n] * scale:.1f}) at {human(n)}"

@@ -36,7 +36,14 @@ def row(name, bindings, ns):
 def result():
     """A result as perf/run would write it, on a machine as it might be."""
     rows = [row("memory_lines", 10_000_000, 6.0),
-            {"row": "memory", "bindings": 10_000_000, "extra": {"bytes_per_binding": 130.0}}]
+            {"row": "memory", "bindings": 10_000_000, "extra": {"bytes_per_binding": 130.0}},
+            row("churn", 10_000_000, 43.1), row("two_workers", 10_000_000, 24.0),
+            row("two_separate", 10_000_000, 23.0)]
+    rows[-2]["extra"] = {"counters_exact": 1}
+    for name, lost in (("flood", 0.02), ("flood_host", 0.3)):
+        rows.append(row(name, 10_000_000, 60.0))
+        rows[-1]["extra"] = {"lost_percent": noise.summary([lost]),
+                             "lost_in_gaps_percent": noise.summary([0.01])}
     for bindings, ns in ((1000, 28.0), (1_000_000, 38.0), (10_000_000, 43.0)):
         rows += [row("mac", bindings, 8.0), row("encap", bindings, ns), row("decap", bindings, ns * 1.3),
                  row("mixed", bindings, ns * 1.1)]
@@ -70,6 +77,9 @@ def test_goals_are_judged_by_their_limits(result):
     assert table["decap"]["mark"] == "MISSED"  # 1/1.3 of encapsulation
     assert table["mixed"]["mark"] == "must"
     assert table["memory"]["mark"] == "must"
+    assert table["churn"]["mark"] == "aim"
+    assert table["two_exact"]["mark"] == table["two_workers"]["mark"] == "aim"
+    assert table["flood"]["median"] == pytest.approx(0.29) and table["flood"]["mark"] == "MISSED"
 
 
 def test_what_was_not_measured_is_said(result):
@@ -78,7 +88,7 @@ def test_what_was_not_measured_is_said(result):
     assert marks["encap_10m"] == marks["misses"] == marks["memory"] == "-"
     result["table"] = goals.table(result)
     text = "\n".join(show.lines(result))
-    assert text.count("not measured") == 3 + 8  # and no registrations at all
+    assert text.count("not measured") == 3 + 4 + 8  # and no registrations at all
     assert "WITHOUT a network card" in text
 
 
@@ -88,6 +98,18 @@ def test_lines_of_real_cards_by_arithmetic(result):
     assert mpps == pytest.approx(100e3 / 8 / (78 + 40 + 4 + 20))
     assert cores[1000] == pytest.approx(mpps * (28 + 15) / 1e3, rel=0.01)
     assert rows[10, "imix"][0] < rows[10, "78 B"][0]
+
+
+def test_markdown_has_every_row(result):
+    """Some tables are not measured at every number of bindings."""
+    cycles = {**noise.summary([10.0, 11.0, 12.0]), "rounds": [10.0, 11.0, 12.0]}
+    result["micro"] = [{"row": name, "entries": n, "cycles": cycles} for name, n in (
+        ("encap", 1000), ("encap", 1_000_000), ("police", 1_000_000), ("fib", 1000), ("fib", 100_000))]
+    result["table"] = goals.table(result)
+    text = "\n".join(show.markdown(result))
+    assert "| encap | 11 (5.5) | 11 (5.5) |" in text
+    assert "| police | 11 (5.5) at 1M |  |" in text
+    assert "| fib | 11 (5.5) at 1k, 11 (5.5) at 100k |  |" in text
 
 
 def test_chart_has_our_curves_and_the_peers(result):
