@@ -255,10 +255,27 @@ static void check_network(const struct config *config, unsigned int i, struct fa
 		check_prefix(config, i, p, log);
 	for (unsigned int a = 0; a < network->n_agents; a++)
 		check_agent(config, i, a, log);
-	if (network->auth == CONFIG_AUTH_NONE && network->mesg_id_required)
+	if (network->auth != CONFIG_AUTH_OPTION && network->mesg_id_required)
 		fault_write(log,
 			"home_networks[%u].mesg_id_required: has no sense without "
 			"authentication (allowed: true only with authentication auth-option)",
+			i);
+	if (network->min_prefix_advertisement_s > network->max_prefix_advertisement_s)
+		fault_write(log,
+			"home_networks[%u].min_prefix_advertisement_s: %u is above "
+			"max_prefix_advertisement_s (allowed: 1..%u)",
+			i, network->min_prefix_advertisement_s,
+			network->max_prefix_advertisement_s);
+	if (network->auth != CONFIG_AUTH_IPSEC && network->protect != 0)
+		fault_write(log,
+			"home_networks[%u].protect: has no sense without security associations "
+			"(allowed: only with authentication ipsec)",
+			i);
+	if (network->auth == CONFIG_AUTH_IPSEC &&
+		(network->protect & CONFIG_PROTECT_SIGNALLING) == 0)
+		fault_write(log,
+			"home_networks[%u].protect: signalling is missing (allowed: a list with "
+			"signalling)",
 			i);
 }
 

@@ -64,6 +64,14 @@ static void derive(struct config *config)
 			network->encapsulation_limit = CONFIG_NO_ENCAPSULATION_LIMIT;
 		if (json_object_get(item, "mesg_id_required") == NULL)
 			network->mesg_id_required = network->auth == CONFIG_AUTH_OPTION;
+		if (network->auth == CONFIG_AUTH_IPSEC) {
+			if (json_object_get(item, "protect") == NULL)
+				network->protect = CONFIG_PROTECT_SIGNALLING |
+						   CONFIG_PROTECT_DISCOVERY |
+						   CONFIG_PROTECT_ROUTABILITY;
+			if (dataplane->max_sas == 0)
+				dataplane->max_sas = CONFIG_DEFAULT_SAS;
+		}
 	}
 	derive_domains(dataplane);
 	if (dataplane->max_routes_ip6 == 0)

@@ -26,11 +26,21 @@ enum {
 	CONFIG_MAX_ALL_PREFIXES = 1023, // of all home networks, as the dataplane's table holds
 	CONFIG_MAX_ALL_AGENTS = 256, // of all home networks
 	CONFIG_NO_ENCAPSULATION_LIMIT = 256,
+	CONFIG_DEFAULT_SAS = 65536, // slots, where a home network has authentication ipsec
 };
 
 enum config_idle { CONFIG_IDLE_AUTO, CONFIG_IDLE_SPIN, CONFIG_IDLE_SLEEP };
 enum config_hugepages { CONFIG_HUGEPAGES_AUTO, CONFIG_HUGEPAGES_ON, CONFIG_HUGEPAGES_OFF };
-enum config_auth { CONFIG_AUTH_NONE = 1, CONFIG_AUTH_OPTION }; // no default
+enum config_auth { CONFIG_AUTH_NONE = 1, CONFIG_AUTH_OPTION, CONFIG_AUTH_IPSEC }; // no default
+
+// What may be asked to come and go under ESP only; bits.
+enum config_protect {
+	CONFIG_PROTECT_SIGNALLING = 1 << 1,
+	CONFIG_PROTECT_DISCOVERY = 1 << 2,
+	CONFIG_PROTECT_ROUTABILITY = 1 << 3,
+	CONFIG_PROTECT_PAYLOAD = 1 << 4,
+};
+
 enum config_durability { CONFIG_DURABILITY_SYNC, CONFIG_DURABILITY_RELAXED };
 
 struct config_vlan {
@@ -62,6 +72,7 @@ struct config_dataplane {
 	uint32_t max_bindings; // default 100000
 	uint32_t max_routes; // of IPv4 in one domain, default 16384
 	uint32_t max_routes_ip6; // of IPv6, default as many, at most 262144
+	uint32_t max_sas; // slots of security associations, 0 = none
 	uint32_t orphan_hold_s; // forwarding without control; default the longest max_lifetime_s
 	uint16_t n_ports;
 	struct config_port ports[CONFIG_MAX_PORTS];
@@ -77,11 +88,14 @@ struct config_network {
 	uint8_t n_agents;
 	struct ip6 agent_addresses[CONFIG_MAX_AGENT_ADDRESSES];
 	enum config_auth auth;
+	uint8_t protect; // of enum config_protect; 0 but with CONFIG_AUTH_IPSEC
 	uint32_t max_lifetime_s; // multiple of 4, default 420
 	uint32_t
 		prefix_valid_lifetime_s; // of the home prefixes: caps what is granted (M12), 0 = infinite
 	bool prefix_deprecated; // answer registrations with status 1 (M12)
 	uint16_t encapsulation_limit; // 0..255, CONFIG_NO_ENCAPSULATION_LIMIT = no option
+	bool prefix_advertisements; // Mobile Prefix Advertisements; default true
+	uint32_t min_prefix_advertisement_s, max_prefix_advertisement_s; // RFC 6275 section 13
 	bool mesg_id_required; // RFC 4285 MESG-ID, default true with auth-option
 };
 

@@ -101,5 +101,10 @@ unsigned int config_diff(
 	struct diff d = { .restart = restart, .live = live };
 
 	diff_object(&d, from->document, to->document, "");
+	if (from->dataplane.max_sas < to->dataplane.max_sas && d.n_restart == 0) {
+		path_push(&d.path, "dataplane");
+		path_push(&d.path, "max_sas"); // reckoned from the home networks
+		report(&d, key_find("dataplane", "max_sas"));
+	}
 	return d.n_restart;
 }

@@ -62,6 +62,7 @@ static json_t *list_schema(const struct key *key)
 		items = object_schema(pattern);
 		break;
 	case KEY_WORDS:
+	case KEY_WORD_BITS:
 		items = words_schema(key);
 		break;
 	case KEY_CORES:

@@ -35,7 +35,15 @@ static const struct key_word hugepages_words[] = {
 static const struct key_word authentication_words[] = {
 	{ "none", CONFIG_AUTH_NONE, false },
 	{ "auth-option", CONFIG_AUTH_OPTION, false },
-	{ "ipsec", 0, true },
+	{ "ipsec", CONFIG_AUTH_IPSEC, false },
+	{ 0 },
+};
+
+static const struct key_word protect_words[] = {
+	{ "signalling", CONFIG_PROTECT_SIGNALLING, false },
+	{ "discovery", CONFIG_PROTECT_DISCOVERY, false },
+	{ "routability", CONFIG_PROTECT_ROUTABILITY, false },
+	{ "payload", CONFIG_PROTECT_PAYLOAD, false },
 	{ 0 },
 };
 
@@ -151,6 +159,14 @@ const struct key key_table[] = {
 		.help = "Size of the binding table. When it is full, registrations are refused "
 			"with "
 			"status 130 (insufficient resources)." },
+	{ .path = "dataplane.max_sas",
+		.type = KEY_NUMBER,
+		.apply = KEY_RESTART_DATAPLANE,
+		IN(config, dataplane.max_sas),
+		.min = 16,
+		.max = 16777216,
+		.fallback_note = "65536 where a home network has authentication ipsec, else none",
+		.help = "How many mobiles may have IPsec security associations, and one." },
 	{ .path = "dataplane.max_routes",
 		.type = KEY_NUMBER,
 		.apply = KEY_RESTART_DATAPLANE,
@@ -343,8 +359,21 @@ const struct key key_table[] = {
 		.words = authentication_words,
 		.help = "How registrations prove themselves: none (only for labs: anyone can "
 			"redirect "
-			"anyone's traffic) or auth-option (RFC 4285, keys in the subscribers "
-			"file)." },
+			"anyone's traffic), auth-option (RFC 4285) or ipsec (RFC 3776, RFC 4877); "
+			"the keys are in the subscribers file." },
+	{ .path = "home_networks[].protect",
+		.type = KEY_WORD_BITS,
+		.apply = KEY_LIVE,
+		IN(config_network, protect),
+		.min = 1,
+		.max = 4,
+		.words = protect_words,
+		.fallback_note = "[\"signalling\", \"discovery\", \"routability\"] with "
+				 "authentication ipsec, else nothing",
+		.help = "What mobiles may exchange under ESP only: signalling (binding messages), "
+			"discovery (mobile prefix solicitations and advertisements), routability "
+			"(home test messages), payload (everything else in the tunnel). Needs "
+			"authentication ipsec, and that needs signalling." },
 	{ .path = "home_networks[].max_lifetime_s",
 		.type = KEY_NUMBER,
 		.apply = KEY_LIVE,
@@ -372,6 +401,33 @@ const struct key key_table[] = {
 		.fallback = "false",
 		.help = "Answers registrations with status 1, accepted but prefix discovery "
 			"necessary." },
+	{ .path = "home_networks[].prefix_advertisements",
+		.type = KEY_BOOL,
+		.apply = KEY_LIVE,
+		IN(config_network, prefix_advertisements),
+		.fallback = "true",
+		.help = "Answers Mobile Prefix Solicitations, and tells mobiles of changed "
+			"prefixes (RFC 6275 section 10.6). Only under a security association." },
+	{ .path = "home_networks[].min_prefix_advertisement_s",
+		.type = KEY_NUMBER,
+		.apply = KEY_LIVE,
+		IN(config_network, min_prefix_advertisement_s),
+		.min = 1,
+		.max = 2678400,
+		.unit = "s",
+		.fallback = "600",
+		.help = "Shortest time until mobiles are told of changed prefixes "
+			"(MinMobPfxAdvInterval)." },
+	{ .path = "home_networks[].max_prefix_advertisement_s",
+		.type = KEY_NUMBER,
+		.apply = KEY_LIVE,
+		IN(config_network, max_prefix_advertisement_s),
+		.min = 1,
+		.max = 2678400,
+		.unit = "s",
+		.fallback = "86400",
+		.help = "Longest time without an advertisement to a bound mobile "
+			"(MaxMobPfxAdvInterval)." },
 	{ .path = "home_networks[].mesg_id_required",
 		.type = KEY_BOOL,
 		.apply = KEY_LIVE,
@@ -504,6 +560,7 @@ char *key_allowed(const struct key *key, char buf[static KEY_TEXT_MAX])
 		[KEY_ENDPOINT] = { "ADDRESS:PORT, an IPv6 address in brackets", NULL },
 		[KEY_BOOL] = { "true or false", NULL },
 		[KEY_WORDS] = { "a list of: ", NULL },
+		[KEY_WORD_BITS] = { "a list of: ", NULL },
 		[KEY_CORES] = { "a list of ", " numbers, each 0..1023" },
 		[KEY_PORT_ADDRESSES] = { "a list of ", " unicast ADDRESS/LENGTH, IPv6 or IPv4" },
 		[KEY_HOME_PREFIXES] = { "a list of ",

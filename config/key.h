@@ -21,6 +21,7 @@ enum key_type {
 	KEY_BOOL,
 	KEY_WORD, // one of words
 	KEY_WORDS, // list of words, checked only
+	KEY_WORD_BITS, // list of words whose values are bits of one number
 	KEY_CORES, // list of CPU numbers
 	KEY_PORT_ADDRESSES, // list of interface addresses with length
 	KEY_HOME_PREFIXES, // list

@@ -138,6 +138,33 @@ static void read_list(struct reader *r, const struct key *key, json_t *value, vo
 	}
 }
 
+// Reads a list of words into the sum of their values.
+static void read_word_bits(struct reader *r, const struct key *key, json_t *value, void *base)
+{
+	uint32_t sum = 0;
+
+	if (!json_is_array(value) || json_array_size(value) < key->min ||
+		json_array_size(value) > key->max) {
+		fault(r, key,
+			json_is_array(value) ? "has too few or too many elements"
+					     : "is not a list");
+		return;
+	}
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		size_t back = path_push_index(&r->path, i);
+		char what[VALUE_FAULT_MAX];
+		uint32_t bit = 0;
+
+		if (is_repeated(value, i))
+			fault(r, key, "is there twice");
+		else if (value_check(key, json_array_get(value, i), &bit, what) != 0)
+			fault(r, key, what);
+		sum |= bit;
+		path_pop(&r->path, back);
+	}
+	store_number(base, key->offset, key->size, sum);
+}
+
 static void read_value(struct reader *r, const struct key *key, json_t *value, void *base)
 {
 	switch (key->type) {
@@ -155,6 +182,9 @@ static void read_value(struct reader *r, const struct key *key, json_t *value, v
 	case KEY_HOME_PREFIXES:
 	case KEY_AGENT_ADDRESSES:
 		read_list(r, key, value, base);
+		break;
+	case KEY_WORD_BITS:
+		read_word_bits(r, key, value, base);
 		break;
 	default:
 		read_scalar(r, key, value, base);

@@ -155,6 +155,7 @@ int value_check(
 		*number = json_is_true(value);
 		return 0;
 	case KEY_WORD:
+	case KEY_WORD_BITS: // one of them
 		return check_word(key, value, number, what);
 	case KEY_ENDPOINT:
 		return check_endpoint(value, what);

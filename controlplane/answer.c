@@ -19,7 +19,8 @@ static bool may_send(struct control *control, const struct ip6 *to)
 	return false;
 }
 
-static bool put_packet(struct control *control, const void *packet, size_t len)
+bool answer_put(
+	struct control *control, const void *packet, size_t len, uint32_t sa_slot, uint8_t sa_use)
 {
 	struct api_packet_out *out =
 		link_put(control->link, API_PACKET_OUT, 0, api_rec_len(sizeof(*out), len));
@@ -27,13 +28,15 @@ static bool put_packet(struct control *control, const void *packet, size_t len)
 	if (out == NULL)
 		return false;
 	out->packet_len = (uint32_t)len;
+	out->sa_slot = sa_slot;
+	out->sa_use = sa_slot != 0 ? sa_use : 0;
 	memcpy(out->packet, packet, len);
 	return true;
 }
 
 // Puts the IPv6 headers in front of a message that stands in packet at the length of the head.
 static bool put_mh(struct control *control, uint8_t *packet, size_t size,
-	const struct ip6chain_head *head, ssize_t mh_len)
+	const struct ip6chain_head *head, ssize_t mh_len, uint32_t sa_slot)
 {
 	ssize_t len = mh_len;
 
@@ -43,7 +46,7 @@ static bool put_mh(struct control *control, uint8_t *packet, size_t size,
 		log_err("answer_failed error=%zd", len);
 		return false;
 	}
-	return put_packet(control, packet, (size_t)len);
+	return answer_put(control, packet, (size_t)len, sa_slot, API_SA_SIGNALLING);
 }
 
 // Adds the options of an acknowledgement. Returns: 0 or negative errno.
@@ -97,7 +100,8 @@ void answer_ba(struct control *control, const struct ip6chain *chain, const stru
 	}
 	if (put_mh(control, packet, sizeof(packet), &head,
 		    mh_build_end(&b, &head.src,
-			    verdict->ba_has_routed ? &verdict->home : &verdict->ba_dst)))
+			    verdict->ba_has_routed ? &verdict->home : &verdict->ba_dst),
+		    who->sa_slot))
 		control->stats.answers[verdict->ba.status]++;
 }
 
@@ -120,7 +124,8 @@ void answer_unknown_type(struct control *control, const struct ip6chain *chain)
 	if (chain->has_home)
 		message.be.home = chain->home;
 	mh_build_start(&b, packet + head_len, sizeof(packet) - head_len, &message);
-	if (put_mh(control, packet, sizeof(packet), &head, mh_build_end(&b, &head.src, &head.dst)))
+	if (put_mh(control, packet, sizeof(packet), &head, mh_build_end(&b, &head.src, &head.dst),
+		    0))
 		control->stats.n_binding_errors++;
 }
 
@@ -135,6 +140,6 @@ void answer_param_problem(
 		control->stats.drops[STATS_DROP_NOT_ANSWERABLE]++;
 		return;
 	}
-	if (may_send(control, &chain->src) && put_packet(control, packet, (size_t)len))
+	if (may_send(control, &chain->src) && answer_put(control, packet, (size_t)len, 0, 0))
 		control->stats.n_param_problems++;
 }

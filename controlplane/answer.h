@@ -8,8 +8,13 @@
 #include "controlplane/control.h"
 #include "controlplane/decide.h"
 
+// Puts a whole IPv6 packet of ours. With a slot it leaves under that slot's association of this use.
+// Returns: false when the link does not take it.
+bool answer_put(
+	struct control *control, const void *packet, size_t len, uint32_t sa_slot, uint8_t sa_use);
+
 // Puts the Binding Acknowledgement of a verdict (DECIDE_REFUSE or above), signed when the Update had
-// an MN-HA option of a key that we have. A refusal of somebody who is not authenticated is subject to
+// an MN-HA option of a key that we have, under the security association that the Update came under. A refusal of somebody who is not authenticated is subject to
 // the rate limit.
 // RFC: 6275 section 9.5.4; 4285 section 5.1.1.
 void answer_ba(struct control *control, const struct ip6chain *chain, const struct mh *bu,

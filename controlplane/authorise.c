@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "controlplane/sas.h"
+
 // Names of the identifiers of RFC 8371 that are not text, for what people read.
 static const char *const mn_id_names[] = {
 	[MH_MN_ID_IPV6] = "ipv6",
@@ -44,14 +46,16 @@ static void take_mn_id(const struct mh_mn_id *from, struct authorise *out)
 	}
 }
 
-// The subscriber: by MN-ID when the Update carries a known one, else by home address.
+// The subscriber: by MN-ID when the Update carries a known one, else by home address. An association
+// proves the home address.
 static bool find_subscriber(const struct control *control, const struct ip6 *home,
 	const struct authorise *known, struct subscriber *out)
 {
 	if (subscribers_counts(control->subscribers).n_subscribers == 0)
 		return false;
-	if (known->mn_id_len > 0 && subscribers_find_by_mn_id(control->subscribers, known->mn_id,
-					    known->mn_id_len, out) == 0)
+	if (known->mn_id_len > 0 && known->sa_slot == 0 &&
+		subscribers_find_by_mn_id(
+			control->subscribers, known->mn_id, known->mn_id_len, out) == 0)
 		return true;
 	return subscribers_find_by_home(control->subscribers, home, out) == 0;
 }
@@ -86,8 +90,25 @@ static enum auth_result verify(const struct control *control, const struct ip6ch
 		mh_bu_home(chain), bu->data, &bu->opt);
 }
 
-void authorise_bu(const struct control *control, const struct ip6chain *chain, const struct mh *bu,
-	struct authorise *out)
+uint32_t authorise_sa(const struct control *control, const struct api_punt *punt,
+	const struct ip6chain *chain, uint32_t domain, uint8_t use, enum stats_drop *why)
+{
+	const struct sas_slot *slot = sas_at(control->sas, punt->sa_slot);
+	struct reserve_home home = {
+		.home = *ip6chain_upper_src(chain), .agent = chain->dst, .domain = domain
+	};
+
+	*why = STATS_DROP_UNPROTECTED;
+	if (punt->sa_slot == 0)
+		return 0;
+	*why = STATS_DROP_WRONG_SA;
+	if (slot == NULL || punt->sa_use != use || memcmp(&slot->home, &home, sizeof(home)) != 0)
+		return 0;
+	return punt->sa_slot;
+}
+
+void authorise_bu(const struct control *control, const struct api_punt *punt,
+	const struct ip6chain *chain, const struct mh *bu, struct authorise *out)
 {
 	const struct ip6 *home = mh_bu_home(chain);
 	struct subscriber subscriber;
@@ -101,11 +122,17 @@ void authorise_bu(const struct control *control, const struct ip6chain *chain, c
 		network = control->networks.agents[out->agent].network;
 	}
 	out->home_prefix = networks_find_prefix(&control->networks, out->domain, home);
-	if (bu->opt.has_mn_id)
-		take_mn_id(&bu->opt.mn_id, out);
 	if (out->home_prefix != 0)
 		network = out->network = control->networks.prefixes[out->home_prefix].network;
-	if (network == NULL)
+	if (network != NULL && network->auth == CONFIG_AUTH_IPSEC) {
+		out->sa_slot = authorise_sa(
+			control, punt, chain, out->domain, API_SA_SIGNALLING, &out->drop);
+		out->is_dropped = out->sa_slot == 0;
+		out->auth = AUTH_OK;
+	} else if (bu->opt.has_mn_id) {
+		take_mn_id(&bu->opt.mn_id, out); // under ipsec the list alone says who it is
+	}
+	if (network == NULL || out->is_dropped)
 		return;
 	out->has_policy = find_subscriber(control, home, out, &subscriber);
 	if (out->has_policy) {

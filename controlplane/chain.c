@@ -11,6 +11,7 @@
 #include "controlplane/authorise.h"
 #include "controlplane/bindings.h"
 #include "controlplane/decide.h"
+#include "controlplane/discovery.h"
 #include "controlplane/mesgid.h"
 #include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
@@ -30,6 +31,7 @@ enum fate {
 	FATE_PARAM_PROBLEM,
 	FATE_UNKNOWN_TYPE,
 	FATE_UPDATE,
+	FATE_SOLICITATION, // a Mobile Prefix Solicitation
 };
 
 // One punted message on its way through the chain.
@@ -109,7 +111,10 @@ static void parse_mh(struct stats *stats, struct item *item)
 		return;
 	case MH_PAYLOAD_PROTO:
 	case MH_TOO_SHORT:
-		param_problem(item, 0, item->mh.pointer);
+		if (item->punt->sa_slot != 0)
+			stats->drops[STATS_DROP_NOT_ANSWERABLE]++;
+		else
+			param_problem(item, 0, item->mh.pointer);
 		return;
 	default:
 		return;
@@ -128,11 +133,15 @@ static void parse(struct chain *chain)
 		item->fate = FATE_GONE;
 		if (verdict != IP6CHAIN_OK)
 			stats->chain_drops[item->ip.why]++;
-		if (verdict == IP6CHAIN_PARAM_PROBLEM)
+		if (item->punt->sa_slot != 0 && verdict == IP6CHAIN_PARAM_PROBLEM)
+			stats->drops[STATS_DROP_NOT_ANSWERABLE]++; // it would quote what was hidden
+		else if (verdict == IP6CHAIN_PARAM_PROBLEM)
 			param_problem(item, item->ip.icmp_code, item->ip.pointer);
 		else if (verdict == IP6CHAIN_OK && item->punt->tunnelled &&
 			 ip6_eq(mh_bu_home(&item->ip), &item->ip.src))
 			stats->drops[STATS_DROP_TUNNELLED]++;
+		else if (verdict == IP6CHAIN_OK && item->punt->lane == API_PUNT_DISCOVERY)
+			item->fate = FATE_SOLICITATION;
 		else if (verdict == IP6CHAIN_OK && item->ip.proto != PROTO_MH)
 			stats->drops[STATS_DROP_NOT_MH]++;
 		else if (verdict == IP6CHAIN_OK)
@@ -162,7 +171,11 @@ static void authorise_some(struct chain *chain, struct item *items, unsigned int
 
 		if (item->fate != FATE_UPDATE)
 			continue;
-		authorise_bu(chain->control, &item->ip, &item->mh, &item->who);
+		authorise_bu(chain->control, item->punt, &item->ip, &item->mh, &item->who);
+		if (item->who.is_dropped) {
+			drop(item, &chain->control->stats.drops[item->who.drop]);
+			continue;
+		}
 		item->key = (struct bcache_key){ .home = *mh_bu_home(&item->ip),
 			.domain = item->who.domain };
 	}
@@ -574,10 +587,15 @@ static void finish(void *arg, int error)
 		case FATE_UNKNOWN_TYPE:
 			answer_unknown_type(control, &item->ip);
 			break;
+		case FATE_SOLICITATION:
+			discovery_solicited(control, item->punt, &item->ip);
+			break;
 		case FATE_UPDATE:
 			publish(chain, item);
 			control->stats.kinds[item->verdict.kind]++;
 			answer_ba(control, &item->ip, &item->mh, &item->who, &item->verdict);
+			if (item->verdict.kind >= DECIDE_REGISTER)
+				discovery_updated(control, item->who.sa_slot);
 			log_update(item);
 			tell_monitors(control, item);
 			break;

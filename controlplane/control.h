@@ -23,6 +23,8 @@ struct chain;
 struct event_base;
 struct mgmt;
 struct reload;
+struct reserve;
+struct sas;
 
 // How far the dataplane has what the binding cache has.
 enum control_sync {
@@ -40,6 +42,9 @@ struct control {
 	struct event_base *base;
 	struct networks networks;
 	struct subscribers *subscribers;
+	struct reserve *reserve;
+	struct sas *sas;
+	struct subscriber_secured *sas_secrets; // locked memory for those that are being sent
 	struct store *store;
 	struct bcache *bcache;
 	struct wheel *wheel;
@@ -51,6 +56,7 @@ struct control {
 	struct reload *reload; // on its way, NULL = none
 	struct limiter limiter;
 	struct stats stats;
+	uint16_t mpa_identifier; // of the last advertisement that nobody asked for
 	uint64_t instance; // random, of this life of the process
 	uint64_t started_ns; // CLOCK_MONOTONIC
 	struct {

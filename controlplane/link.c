@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "controlplane/secret.h"
 #include "dataplane/api/walk.h"
 #include "dataplane/base/log.h"
 
@@ -21,10 +22,11 @@ enum {
 	BULK_MESSAGES = 4, // of one turn of the loop
 };
 
-// One message of the FIFO.
+// One message of the FIFO. What has keys in it is in memory of its own kind (controlplane/secret.h).
 struct message {
 	struct message *next;
 	uint32_t len;
+	bool is_secret;
 	uint8_t data[API_MSG_MAX] __attribute__((aligned(8)));
 };
 
@@ -67,10 +69,14 @@ const struct link_stats *link_stats(const struct link *link)
 	return &link->stats;
 }
 
-static struct message *message_take(struct link *link)
+static struct message *message_take(struct link *link, bool is_secret)
 {
-	struct message *m = link->spare;
+	struct message *m = is_secret ? secret_alloc(sizeof(*m)) : link->spare;
 
+	if (is_secret && m != NULL)
+		m->is_secret = true;
+	if (is_secret)
+		return m;
 	if (m != NULL)
 		link->spare = NULL;
 	else
@@ -79,12 +85,15 @@ static struct message *message_take(struct link *link)
 		return NULL;
 	m->next = NULL;
 	m->len = 0;
+	m->is_secret = false;
 	return m;
 }
 
 static void message_give(struct link *link, struct message *m)
 {
-	if (link->spare == NULL)
+	if (m->is_secret)
+		secret_free(m, sizeof(*m));
+	else if (link->spare == NULL)
 		link->spare = m;
 	else
 		free(m);
@@ -93,11 +102,12 @@ static void message_give(struct link *link, struct message *m)
 static void *put(struct link *link, enum api_type type, uint16_t flags, uint32_t len)
 {
 	struct message *m = link->tail;
+	bool is_secret = type == API_SA_SET;
 	struct api_rec *rec;
 
 	assert(len >= api_min_len((uint16_t)type) && len <= API_MSG_MAX && len % 8 == 0);
-	if (m == NULL || API_MSG_MAX - m->len < len) {
-		m = message_take(link);
+	if (m == NULL || API_MSG_MAX - m->len < len || m->is_secret != is_secret) {
+		m = message_take(link, is_secret);
 		if (m == NULL) {
 			log_err("link_lost reason=out_of_memory");
 			lose(link);
@@ -318,6 +328,8 @@ static int input_record(struct link *link, const struct api_rec *rec)
 	case API_SYNC_DONE:
 	case API_BINDING_ERR:
 	case API_COUNTERS:
+	case API_SA_ERR:
+	case API_SA_EVENT:
 		link->handlers.record(link->handlers.ctx, rec);
 		return 0;
 	default:
@@ -368,6 +380,7 @@ void link_input_done(struct link *link)
 	if (n > 0)
 		link->handlers.punts(link->handlers.ctx, link->punts, n);
 	put_punt_credit(link);
+	link->handlers.turn(link->handlers.ctx);
 }
 
 // Reads one message. Returns: its length, 0 when there is none now, -1 when the peer is gone or

@@ -36,7 +36,9 @@ struct link_handlers {
 	void (*up)(void *ctx, const struct api_hello *peer); // hellos agree: time to fill
 	void (*down)(void *ctx); // an up link was lost
 	void (*punts)(void *ctx, const struct api_punt *const punts[], unsigned int n);
-	void (*record)(void *ctx, const struct api_rec *rec); // SYNC_DONE, BINDING_ERR, COUNTERS
+	// SYNC_DONE, BINDING_ERR, COUNTERS, SA_ERR, SA_EVENT
+	void (*record)(void *ctx, const struct api_rec *rec);
+	void (*turn)(void *ctx); // what was read has been handed over
 	// Puts at most n bulk records with link_put; returns how many it put; fewer than n means that
 	// there is nothing more to send until link_bulk_ready.
 	unsigned int (*bulk)(void *ctx, unsigned int n);

@@ -12,10 +12,12 @@
 #include "controlplane/alive.h"
 #include "controlplane/bindings.h"
 #include "controlplane/chain.h"
+#include "controlplane/discovery.h"
 #include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
 #include "controlplane/reload.h"
 #include "controlplane/review.h"
+#include "controlplane/sas_publish.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
@@ -46,6 +48,12 @@ static void record(void *arg, const struct api_rec *rec)
 	case API_BINDING_ERR:
 		publish_binding_err(control, (const struct api_binding_err *)(const void *)rec);
 		return;
+	case API_SA_ERR:
+		sas_publish_err(control, (const struct api_sa_err *)(const void *)rec);
+		return;
+	case API_SA_EVENT:
+		sas_publish_event(control, (const struct api_sa_event *)(const void *)rec);
+		return;
 	case API_COUNTERS:
 		counters = (const struct api_counters *)(const void *)rec;
 		if (counters->final) {
@@ -72,6 +80,11 @@ static void punts(void *arg, const struct api_punt *const list[], unsigned int n
 	chain_punts(((struct control *)arg)->chain, list, n);
 }
 
+static void turn(void *arg)
+{
+	sas_publish_grants(arg);
+}
+
 struct link_handlers loop_link_handlers(struct control *control)
 {
 	return (struct link_handlers){ .ctx = control,
@@ -80,6 +93,7 @@ struct link_handlers loop_link_handlers(struct control *control)
 		.down = down,
 		.punts = punts,
 		.record = record,
+		.turn = turn,
 		.bulk = publish_bulk };
 }
 
@@ -140,6 +154,10 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 	if (loop->is_watched)
 		alive_tell();
 	work(loop);
+	if (loop->n_ticks % RETRY_TICKS == 0)
+		sas_publish_tick(control, clock_boot_ns());
+	if (loop->n_ticks % RETRY_TICKS == 0)
+		discovery_tick(control);
 	if (loop->n_ticks % RETRY_TICKS == 0 && bcache_counts(control->bcache).n_dirty > 0)
 		link_bulk_ready(control->link);
 	if (loop->n_ticks % REBUILD_TICKS == 0 && store_stats(control->store).has_failed)

@@ -22,6 +22,8 @@
 #include "controlplane/metrics.h"
 #include "controlplane/mgmt.h"
 #include "controlplane/reload.h"
+#include "controlplane/sas.h"
+#include "controlplane/secret.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/user.h"
@@ -194,12 +196,44 @@ static int open_sockets(struct control *control)
 	return 0;
 }
 
-static int open_modules(struct control *control)
+// The security associations, and the numbers that they have used.
+static int open_sas(struct control *control)
 {
-	control->subscribers =
-		subscribers_open(control->state_dir, control->config->subscribers.file, stderr);
+	struct sas *sas =
+		sas_plan(control, &control->networks, control->config->dataplane.max_sas, stderr);
+
+	if (sas == NULL)
+		return fail("security associations", errno);
+	control->sas_secrets = secret_alloc(sizeof(*control->sas_secrets));
+	if (control->sas_secrets == NULL)
+		return fail("memory for keys", errno);
+	sas_take(control, sas);
+	return 0;
+}
+
+static int open_subscribers(struct control *control)
+{
+	int error;
+
+	control->reserve = reserve_open(control->state_dir);
+	if (control->reserve == NULL)
+		return fail("security.mdb", errno);
+	error = sas_recover(control->state_dir, control->reserve);
+	if (error != 0)
+		return fail("security.mdb", -error);
+	control->subscribers = subscribers_open(control->state_dir,
+		control->config->subscribers.file, reserve_id(control->reserve), stderr);
 	if (control->subscribers == NULL)
 		return fail("subscribers", errno);
+	return open_sas(control);
+}
+
+static int open_modules(struct control *control)
+{
+	int error = open_subscribers(control);
+
+	if (error != 0)
+		return error;
 	control->auth = auth_new();
 	if (control->auth == NULL)
 		return fail("HMAC-SHA1 of OpenSSL", errno);
@@ -216,7 +250,10 @@ static int open_modules(struct control *control)
 static int run(struct control *control, const char *text)
 {
 	struct metrics *metrics = NULL;
-	int error = open_state(control);
+	int error;
+
+	secret_begin();
+	error = open_state(control);
 
 	if (error == 0)
 		error = open_modules(control);
@@ -247,8 +284,11 @@ static void control_close(struct control *control)
 	link_free(control->link);
 	chain_free(control->chain);
 	auth_free(control->auth);
+	sas_free(control->sas);
+	secret_free(control->sas_secrets, sizeof(*control->sas_secrets));
 	if (control->subscribers != NULL)
 		subscribers_close(control->subscribers);
+	reserve_close(control->reserve);
 	wheel_free(control->wheel);
 	bcache_free(control->bcache);
 	if (control->store != NULL)

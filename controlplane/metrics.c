@@ -11,6 +11,7 @@
 
 #include "controlplane/accept.h"
 #include "controlplane/publish.h"
+#include "controlplane/sas.h"
 
 struct metrics {
 	struct evhttp *http;
@@ -64,6 +65,23 @@ static void add_commits(struct evbuffer *out, const struct stats *stats)
 		(unsigned long long)stats->n_commits);
 }
 
+static void add_sas(struct evbuffer *out, const struct control *control)
+{
+	uint32_t n[SAS_STATE_MAX];
+
+	sas_count(control->sas, n);
+	evbuffer_add_printf(out, "# HELP unwired_security_associations Security associations by "
+				 "state\n# TYPE unwired_security_associations gauge\n");
+	for (uint8_t state = 0; state < SAS_STATE_MAX; state++)
+		evbuffer_add_printf(out, "unwired_security_associations{state=\"%s\"} %u\n",
+			sas_state_name(state), n[state]);
+	counter(out, "unwired_security_grants", "Grants of sequence numbers beside the first ones",
+		control->stats.sas.n_grants);
+	counter(out, "unwired_security_reserve_failures",
+		"Groups of sequence numbers that could not be reserved",
+		control->stats.sas.n_group_errors);
+}
+
 static void add_all(struct evbuffer *out, const struct control *control)
 {
 	const struct stats *stats = &control->stats;
@@ -80,6 +98,7 @@ static void add_all(struct evbuffer *out, const struct control *control)
 		link_state(control->link) == LINK_UP);
 	gauge(out, "unwired_dataplane_synced", "1 when the dataplane has all bindings",
 		control->sync.state == CONTROL_SYNC_DONE);
+	add_sas(out, control);
 	add_answers(out, stats);
 	evbuffer_add_printf(out, "# HELP unwired_signalling_drops Signalling dropped by reason\n"
 				 "# TYPE unwired_signalling_drops counter\n");
@@ -88,6 +107,8 @@ static void add_all(struct evbuffer *out, const struct control *control)
 		link_stats(control->link)->n_punts);
 	counter(out, "unwired_punts_dropped", "Packets dropped while answers were backed up",
 		link_stats(control->link)->n_punts_dropped);
+	counter(out, "unwired_prefix_advertisements", "Mobile Prefix Advertisements sent",
+		stats->n_prefix_advertisements);
 	counter(out, "unwired_expired", "Bindings whose lifetime ran out", stats->n_expired);
 	counter(out, "unwired_over_quota", "Registrations beyond the quota of a mobile node",
 		stats->n_over_quota);

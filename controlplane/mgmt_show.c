@@ -8,6 +8,7 @@
 
 #include "controlplane/codec/mh.h"
 #include "controlplane/publish.h"
+#include "controlplane/sas.h"
 #include "dataplane/base/clock.h"
 
 // What the dataplane refused is sent again every second: with no new refusal it was taken.
@@ -66,12 +67,16 @@ static json_t *flags_json(uint16_t flags)
 	return array;
 }
 
-static json_t *care_of_json(const struct api_care_of *care_of)
+static json_t *care_of_json(const struct control *control, const struct bce *bce)
 {
+	const struct api_care_of *care_of = &bce->care_of;
+	uint32_t slot = sas_find(control->sas, &bce->home, bce->domain,
+		&control->networks.agents[care_of->agent].address);
 	char text[IP6_STRLEN];
 
-	return json_pack("[{s:s, s:i, s:s, s:n, s:n}]", "address", ip6_str(&care_of->address, text),
-		"bid", care_of->bid, "mode", "ip6-ip6", "port", "sa");
+	return json_pack("[{s:s, s:i, s:s, s:n, s:o}]", "address", ip6_str(&care_of->address, text),
+		"bid", care_of->bid, "mode", "ip6-ip6", "port", "sa",
+		slot != 0 ? json_integer(slot) : json_null());
 }
 
 json_t *mgmt_show_binding(
@@ -86,7 +91,7 @@ json_t *mgmt_show_binding(
 	json_object_set_new(o, "home_address", address_json(&bce->home));
 	json_object_set_new(o, "prefixes", json_array());
 	json_object_set_new(o, "mn_id", mgmt_show_text(bce->mn_id, bce->mn_id_len));
-	json_object_set_new(o, "care_of", care_of_json(&bce->care_of));
+	json_object_set_new(o, "care_of", care_of_json(control, bce));
 	set_u64(o, "lifetime_s", bce->lifetime_s);
 	json_object_set_new(o, "expires_at", expiry_json(bce->expires_ns));
 	set_u64(o, "sequence", bce->sequence);
@@ -110,6 +115,16 @@ static uint64_t network_bindings(const struct networks *networks, const struct c
 	return n;
 }
 
+static json_t *protect_json(uint8_t protect)
+{
+	json_t *array = json_array();
+
+	for (uint8_t use = 1; use < API_SA_USE_MAX; use++)
+		if ((protect & API_SA_BIT(use)) != 0)
+			json_array_append_new(array, json_string(association_use_name(use)));
+	return array;
+}
+
 static json_t *network_json(const struct control *control, const struct config_network *network)
 {
 	json_t *o = json_object(), *prefixes = json_array(), *agents = json_array();
@@ -129,7 +144,10 @@ static json_t *network_json(const struct control *control, const struct config_n
 	json_object_set_new(o, "agent_addresses", agents);
 	json_object_set_new(o, "link", json_string("virtual"));
 	json_object_set_new(o, "authentication",
-		json_string(network->auth == CONFIG_AUTH_NONE ? "none" : "auth-option"));
+		json_string(network->auth == CONFIG_AUTH_NONE    ? "none"
+			    : network->auth == CONFIG_AUTH_IPSEC ? "ipsec"
+								 : "auth-option"));
+	json_object_set_new(o, "protect", protect_json(network->protect));
 	set_u64(o, "max_lifetime_s", network->max_lifetime_s);
 	set_u64(o, "bindings", network_bindings(&control->networks, network));
 	return o;
@@ -148,6 +166,42 @@ static void add_drop(void *object, const char *name, uint64_t n)
 {
 	if (n > 0)
 		set_u64(object, name, n);
+}
+
+static void add_sa_alarms(const struct control *control, json_t *array)
+{
+	static const char *const texts[SAS_STATE_MAX] = {
+		[SAS_REFUSED] = "the dataplane refused %u security associations",
+		[SAS_EXPIRED] = "%u security associations are over: they need new keys",
+		[SAS_LOST] =
+			"it is not known which sequence numbers %u security associations used: "
+			"they need new keys",
+	};
+	int last_error = control->stats.sas.last_error;
+	uint32_t n[SAS_STATE_MAX];
+
+	sas_count(control->sas, n);
+	for (unsigned int state = 0; state < SAS_STATE_MAX; state++)
+		if (texts[state] != NULL && n[state] > 0)
+			json_array_append_new(array, json_sprintf(texts[state], n[state]));
+	if (last_error != 0)
+		json_array_append_new(
+			array, json_sprintf("sequence numbers cannot be reserved (%s): security "
+					    "associations wait for them",
+				       strerror(-last_error)));
+}
+
+static json_t *sas_json(const struct control *control)
+{
+	uint32_t n[SAS_STATE_MAX];
+	json_t *o = json_object();
+
+	sas_count(control->sas, n);
+	set_u64(o, "mobiles", control->sas->n_slots);
+	for (uint8_t state = 0; state < SAS_STATE_MAX; state++)
+		set_u64(o, sas_state_name(state), n[state]);
+	set_u64(o, "grants", control->stats.sas.n_grants);
+	return o;
 }
 
 // What a person must look at, as sentences.
@@ -183,6 +237,7 @@ static json_t *alarms_json(const struct control *control)
 		json_array_append_new(array,
 			json_sprintf("other home agents lack bindings: %llu groups since the start",
 				(unsigned long long)control->stats.n_replication_failures));
+	add_sa_alarms(control, array);
 	for (unsigned int i = 0; i < control->config->n_networks; i++)
 		if (control->config->networks[i].auth == CONFIG_AUTH_NONE)
 			json_array_append_new(
@@ -241,9 +296,11 @@ json_t *mgmt_show_status(const struct control *control)
 	json_object_set_new(o, "answers", answers_json(stats));
 	set_u64(o, "binding_errors", stats->n_binding_errors);
 	set_u64(o, "param_problems", stats->n_param_problems);
+	set_u64(o, "prefix_advertisements", stats->n_prefix_advertisements);
 	set_u64(o, "punts", link_stats(control->link)->n_punts);
 	set_u64(o, "punts_dropped", link_stats(control->link)->n_punts_dropped);
 	json_object_set_new(o, "drops", drops);
+	json_object_set_new(o, "security_associations", sas_json(control));
 	json_object_set_new(o, "store", store_json(control->store));
 	json_object_set_new(o, "alarms", alarms_json(control));
 	return o;

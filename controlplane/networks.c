@@ -173,7 +173,8 @@ bool networks_are_same(const struct networks *a, const struct networks *b)
 			return false;
 		if (p->network != NULL &&
 			(p->domain != q->domain || p->prefix.len != q->prefix.len ||
-				!ip6_eq(&p->prefix.addr, &q->prefix.addr)))
+				!ip6_eq(&p->prefix.addr, &q->prefix.addr) ||
+				p->network->protect != q->network->protect))
 			return false;
 	}
 	for (unsigned int i = 0; i < API_MAX_AGENTS; i++) {

@@ -6,11 +6,19 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "controlplane/sas.h"
+#include "controlplane/sas_publish.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
 static_assert((int)CONFIG_NO_ENCAPSULATION_LIMIT == (int)API_NO_ENCAP_LIMIT,
 	"both say the same for none");
+
+static_assert((int)CONFIG_PROTECT_SIGNALLING == (int)API_SA_BIT(API_SA_SIGNALLING) &&
+		      (int)CONFIG_PROTECT_DISCOVERY == (int)API_SA_BIT(API_SA_DISCOVERY) &&
+		      (int)CONFIG_PROTECT_ROUTABILITY == (int)API_SA_BIT(API_SA_ROUTABILITY) &&
+		      (int)CONFIG_PROTECT_PAYLOAD == (int)API_SA_BIT(API_SA_PAYLOAD),
+	"both say the same for what is protected");
 
 static bool put_set(struct control *control, uint32_t handle, const struct bce *bce, uint16_t flags)
 {
@@ -25,6 +33,8 @@ static bool put_set(struct control *control, uint32_t handle, const struct bce *
 	set->n_care_of = 1;
 	set->home = bce->home;
 	set->care_of[0] = bce->care_of;
+	set->care_of[0].sa_slot = sas_find(control->sas, &bce->home, bce->domain,
+		&control->networks.agents[bce->care_of.agent].address);
 	return true;
 }
 
@@ -95,6 +105,7 @@ static void put_networks(struct control *control)
 		set->prefix_len = p->prefix.len;
 		set->domain = p->domain;
 		set->prefix = p->prefix.addr;
+		set->protect = p->network->protect;
 	}
 }
 
@@ -118,6 +129,7 @@ void publish_resync(struct control *control, bool is_forced)
 	begin->sync_id = control->sync.id;
 	begin->orphan_hold_s = control->config->dataplane.orphan_hold_s;
 	put_networks(control);
+	sas_publish_all(control);
 	bcache_mark_all_dirty(control->bcache);
 	link_bulk_ready(control->link);
 	link_flush(control->link);
@@ -143,6 +155,7 @@ unsigned int publish_bulk(void *arg, unsigned int n)
 
 	if (n > LINK_BULK_RECORDS)
 		n = LINK_BULK_RECORDS;
+	n_put = sas_publish_bulk(control, n); // bindings stand on them
 	while (n_put < n) {
 		n_taken = bcache_take_dirty(control->bcache, handles, n - n_put);
 		if (n_taken == 0)

@@ -13,6 +13,7 @@
 #include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
 #include "controlplane/review.h"
+#include "controlplane/sas.h"
 #include "dataplane/base/log.h"
 
 #define RUNNING "running.json"
@@ -29,6 +30,7 @@ struct reload {
 	char *text; // owned
 	struct config *config; // owned, until it is in force
 	struct event *on_event; // owned: subscribers imported, or patience over
+	struct sas *sas; // owned, until it is in force
 	bool is_in_force;
 };
 
@@ -139,6 +141,10 @@ static int prepare_rest(struct reload *r, struct networks *networks)
 			control->config_path);
 	if (error != 0)
 		return error;
+	r->step = "security associations";
+	r->sas = sas_plan(control, networks, r->config->dataplane.max_sas, r->err);
+	if (r->sas == NULL)
+		return -errno;
 	r->step = RUNNING;
 	return reload_keep(control->state_dir, r->text, r->err);
 }
@@ -156,6 +162,8 @@ static bool take(struct reload *r, const struct networks *networks)
 	config_free(control->config);
 	control->config = r->config;
 	r->config = NULL; // moved
+	sas_take(control, r->sas);
+	r->sas = NULL; // moved
 	r->is_in_force = true;
 	log_info("reloaded networks=%u subscribers=%llu", control->config->n_networks,
 		(unsigned long long)subscribers_counts(control->subscribers).n_subscribers);
@@ -190,6 +198,7 @@ void reload_free(struct reload *r)
 		event_free(r->on_event);
 	if (r->err != NULL)
 		fclose(r->err);
+	sas_free(r->sas);
 	config_free(r->config);
 	free(r->text);
 	free(r->why);

@@ -10,6 +10,9 @@ static const char *const drop_names[STATS_DROP_MAX] = {
 	[STATS_DROP_NOT_MH] = "not_mh",
 	[STATS_DROP_UNUSED_TYPE] = "unused_type",
 	[STATS_DROP_LIMITED] = "answer_limited",
+	[STATS_DROP_UNPROTECTED] = "unprotected",
+	[STATS_DROP_WRONG_SA] = "wrong_sa",
+	[STATS_DROP_SOLICITATION] = "solicitation",
 	[STATS_DROP_NOT_ANSWERABLE] = "not_answerable",
 };
 

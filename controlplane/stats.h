@@ -16,6 +16,9 @@ enum stats_drop {
 	STATS_DROP_NOT_MH, // punted, but no Mobility Header
 	STATS_DROP_UNUSED_TYPE, // a message that a home agent has no use for
 	STATS_DROP_LIMITED, // an error or refusal over the rate limit
+	STATS_DROP_UNPROTECTED, // under no security association where one is needed
+	STATS_DROP_WRONG_SA, // under that of another home address, or for another use
+	STATS_DROP_SOLICITATION, // a Mobile Prefix Solicitation that is malformed, or not wanted
 	STATS_DROP_NOT_ANSWERABLE, // an error about a packet that allows none
 	STATS_DROP_MAX,
 };
@@ -33,6 +36,7 @@ struct stats {
 	uint64_t decide_drops[DECIDE_DROP_MAX];
 	uint64_t drops[STATS_DROP_MAX];
 	uint64_t n_binding_errors; // Binding Error messages sent
+	uint64_t n_prefix_advertisements; // Mobile Prefix Advertisements sent
 	uint64_t n_param_problems; // ICMPv6 Parameter Problems sent
 	uint64_t n_expired;
 	uint64_t n_over_quota; // refused: too many home addresses of one mobile node
@@ -40,6 +44,11 @@ struct stats {
 	uint64_t n_counters_late; // final counters of lives that are forgotten
 	uint64_t n_dataplane_errors; // bindings that the dataplane refused
 	uint64_t n_replication_failures; // groups that other home agents do not have as asked
+	struct {
+		uint64_t n_grants; // of sequence numbers, beside the first ones
+		uint64_t n_groups, n_group_errors; // of reserved numbers
+		int last_error; // negative errno of the newest group; 0 = it was written
+	} sas;
 	uint64_t n_commits, n_commit_failures;
 	uint64_t commit_us_sum;
 	uint64_t commit_latency[STATS_N_LATENCIES];

@@ -245,7 +245,7 @@ static int check_here(const char *path)
 	return err;
 }
 
-int store_file_check(const char *path)
+int store_file_in_child(int (*check)(const char *path), const char *path)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, old;
 	struct rlimit no_core = { 0 };
@@ -264,7 +264,7 @@ int store_file_check(const char *path)
 		signal(SIGSEGV, SIG_DFL);
 		signal(SIGBUS, SIG_DFL);
 		signal(SIGABRT, SIG_DFL);
-		_exit(-check_here(path));
+		_exit(-check(path));
 	}
 	while (err == 0 && waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
@@ -274,4 +274,9 @@ int store_file_check(const char *path)
 	if (err != 0)
 		return err;
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EBADMSG;
+}
+
+int store_file_check(const char *path)
+{
+	return store_file_in_child(check_here, path);
 }

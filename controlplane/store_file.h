@@ -36,6 +36,10 @@ void store_file_close(struct store_file *file);
 // store); -EPROTONOSUPPORT (other version); or negative errno.
 int store_file_check(const char *path);
 
+// Runs check (0 or negative errno) of a file in a child process, so that damage ends that one.
+// Returns: what check said, -EBADMSG (it ended by a signal), or negative errno.
+int store_file_in_child(int (*check)(const char *path), const char *path);
+
 // Calls fn for every entry of the log in order; r is borrowed for the call. Stops when fn gives other
 // than 0. Returns: that, 0 at the end, -EBADMSG (an entry is damaged), or negative errno.
 int store_file_walk(const struct store_file *file,

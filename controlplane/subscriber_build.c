@@ -10,6 +10,7 @@
 
 #include "controlplane/subscriber_file.h"
 #include "controlplane/subscriber_line.h"
+#include "controlplane/subscriber_secured.h"
 
 enum { FILE_MODE = 0600, BUFFER_BYTES = 1 << 20, ASK_EVERY = 4096 };
 
@@ -30,6 +31,8 @@ struct subscriber_build {
 	uint64_t seed;
 	struct subscribers_counts counts;
 	struct entries by[SUBSCRIBER_N_BY];
+	struct secured_list secured;
+	char buffer[BUFFER_BYTES]; // of out; keys go through it
 };
 
 // What subscriber_build_end was called with.
@@ -51,7 +54,7 @@ struct subscriber_build *subscriber_build_new(const char *path)
 	unlink(path);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
 	b->out = fd < 0 ? NULL : fdopen(fd, "w+e");
-	if (b->out != NULL && setvbuf(b->out, NULL, _IOFBF, BUFFER_BYTES) == 0 &&
+	if (b->out != NULL && setvbuf(b->out, b->buffer, _IOFBF, BUFFER_BYTES) == 0 &&
 		fwrite(&none, sizeof(none), 1, b->out) == 1 &&
 		getrandom(&b->seed, sizeof(b->seed), 0) == (ssize_t)sizeof(b->seed))
 		return b;
@@ -71,6 +74,8 @@ void subscriber_build_free(struct subscriber_build *b)
 		fclose(b->out);
 	for (unsigned int i = 0; i < SUBSCRIBER_N_BY; i++)
 		free(b->by[i].all);
+	secured_list_free(&b->secured);
+	explicit_bzero(b->buffer, sizeof(b->buffer));
 	free(b);
 }
 
@@ -92,12 +97,39 @@ static int note(struct subscriber_build *b, enum subscriber_by by, const void *k
 	return 0;
 }
 
-int subscriber_build_add(struct subscriber_build *b, const struct subscriber *s)
+// Appends a record of n bytes that stands in buf behind room for its length, and wipes it.
+static int write_record(struct subscriber_build *b, uint8_t *buf, uint16_t n)
 {
-	uint8_t buf[2 + SUBSCRIBER_BYTES_MAX + SUBSCRIBER_RECORD_ALIGN] = { 0 };
-	uint16_t n = (uint16_t)subscriber_line_pack(s, buf + 2, SUBSCRIBER_BYTES_MAX);
 	size_t len = (sizeof(n) + n + SUBSCRIBER_RECORD_ALIGN - 1) / SUBSCRIBER_RECORD_ALIGN *
 		     SUBSCRIBER_RECORD_ALIGN;
+	int err = 0;
+
+	memcpy(buf, &n, sizeof(n));
+	memset(buf + sizeof(n) + n, 0, len - sizeof(n) - n);
+	if (fwrite(buf, len, 1, b->out) != 1)
+		err = -errno;
+	explicit_bzero(buf, len);
+	b->records_len += len;
+	return err;
+}
+
+static int add_secured(
+	struct subscriber_build *b, const struct subscriber *s, const struct associations *all)
+{
+	uint8_t buf[2 + SECURED_BYTES_MAX + SUBSCRIBER_RECORD_ALIGN];
+	uint32_t handle = (uint32_t)(b->records_len / SUBSCRIBER_RECORD_ALIGN);
+	uint16_t n = (uint16_t)secured_pack(s, all, buf + 2, SECURED_BYTES_MAX);
+	int err = secured_list_add(&b->secured, handle, s->line, all);
+
+	b->counts.n_secured++;
+	return err != 0 ? err : write_record(b, buf, n);
+}
+
+int subscriber_build_add(
+	struct subscriber_build *b, const struct subscriber *s, const struct associations *all)
+{
+	uint8_t buf[2 + SUBSCRIBER_BYTES_MAX + SUBSCRIBER_RECORD_ALIGN];
+	uint16_t n = (uint16_t)subscriber_line_pack(s, buf + 2, SUBSCRIBER_BYTES_MAX);
 	int err = 0;
 
 	if (b->records_len / SUBSCRIBER_RECORD_ALIGN >= HINDEX_NONE - 1)
@@ -106,13 +138,12 @@ int subscriber_build_add(struct subscriber_build *b, const struct subscriber *s)
 		err = note(b, SUBSCRIBER_BY_HOME, &s->homes[i], sizeof(s->homes[i]));
 	if (err == 0 && s->mn_id_len > 0)
 		err = note(b, SUBSCRIBER_BY_MN_ID, s->mn_id, s->mn_id_len);
-	memcpy(buf, &n, sizeof(n));
-	if (err == 0 && fwrite(buf, len, 1, b->out) != 1)
-		err = -errno;
-	explicit_bzero(buf, sizeof(buf));
+	if (err == 0)
+		err = write_record(b, buf, n);
+	if (err == 0 && all->n > 0)
+		err = add_secured(b, s, all);
 	if (err != 0)
 		return err;
-	b->records_len += len;
 	b->counts.n_subscribers++;
 	b->counts.n_homes += s->n_homes;
 	b->counts.n_keys += s->n_keys;
@@ -187,6 +218,12 @@ static int add_table(struct subscriber_build *b, const struct subscriber_index *
 	return err;
 }
 
+void subscriber_build_check(struct subscriber_build *b,
+	void (*clashed)(void *ctx, const struct subscriber_clash *clash), void *ctx)
+{
+	secured_list_check(&b->secured, clashed, ctx);
+}
+
 // Maps the records that were written so far.
 static int map_records(struct subscriber_build *b, struct subscriber_index *ix)
 {
@@ -230,6 +267,10 @@ int subscriber_build_end(struct subscriber_build *b, const struct subscriber_ori
 	for (unsigned int by = 0; err == 0 && by < SUBSCRIBER_N_BY; by++)
 		err = add_table(b, &ix, by, &head, &end);
 	subscriber_index_close(&ix);
+	if (err == 0 && b->secured.n > 0 &&
+		fwrite(b->secured.handles, sizeof(*b->secured.handles), b->secured.n, b->out) !=
+			b->secured.n)
+		err = -errno;
 	if (err == 0 && end.has_twins)
 		err = -EEXIST;
 	return err != 0 ? err : write_head(b, &head);

@@ -12,11 +12,12 @@
 #define subscriber_magic "unw-subscrib"
 
 enum {
-	SUBSCRIBER_FILE_VERSION = 2,
+	SUBSCRIBER_FILE_VERSION = 3,
 	SUBSCRIBER_RECORD_ALIGN = 8, // handle of a record = its offset in these
 };
 
-// Behind it records_len bytes of records (16-bit length, subscriber_line_pack), then the tables.
+// Behind it records_len bytes of records (16-bit length; subscriber_line_pack, or secured_pack), then the
+// tables, then the handles of the records of security associations.
 struct subscriber_head {
 	char magic[12];
 	uint32_t version;

@@ -19,7 +19,7 @@
 #include "controlplane/subscriber_line.h"
 #include "dataplane/base/clock.h"
 
-enum { ERRORS_SHOWN = 100, LEAST_PRIORITY = 19 };
+enum { ERRORS_SHOWN = 100, LEAST_PRIORITY = 19, BUFFER_BYTES = 65536 };
 
 // Everything but is_cancelled and the thread is the thread's own until it has ended.
 struct subscriber_import {
@@ -36,6 +36,7 @@ struct subscriber_import {
 	uint32_t line;
 	uint64_t n_bad;
 	char text[SUBSCRIBER_LINE_MAX + 2];
+	char buffer[BUFFER_BYTES]; // of in; keys go through it
 };
 
 static uint64_t ns_of(struct timespec t)
@@ -43,7 +44,8 @@ static uint64_t ns_of(struct timespec t)
 	return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-struct subscriber_origin subscriber_import_origin(const char *source, const struct stat *st)
+struct subscriber_origin subscriber_import_origin(
+	const char *source, const struct stat *st, uint64_t security_id)
 {
 	return (struct subscriber_origin){
 		.size = (uint64_t)st->st_size,
@@ -51,6 +53,7 @@ struct subscriber_origin subscriber_import_origin(const char *source, const stru
 		.ctime_ns = ns_of(st->st_ctim),
 		.inode = st->st_ino,
 		.path_hash = XXH3_64bits(source, strlen(source)),
+		.security_id = security_id,
 	};
 }
 
@@ -99,10 +102,27 @@ static void taken(void *ctx, const struct subscriber *s, int at, uint32_t line)
 	report(ctx, s->line, reason);
 }
 
+static void clashed(void *ctx, const struct subscriber_clash *clash)
+{
+	char reason[SUBSCRIBER_REASON_LEN];
+
+	if (clash->is_key)
+		snprintf(reason, sizeof(reason),
+			"security_associations[%u].encryption_key: line %u has the same, and no "
+			"two may share one",
+			clash->at, clash->earlier_line);
+	else
+		snprintf(reason, sizeof(reason),
+			"security_associations[%u].spi: line %u has the same inbound", clash->at,
+			clash->earlier_line);
+	report(ctx, clash->line, reason);
+}
+
 // Takes one line into the index. Returns: 0 (a bad line is reported and counted) or negative errno.
 static int take_line(struct subscriber_import *im, ssize_t len)
 {
 	struct subscriber s;
+	struct associations all;
 	char reason[SUBSCRIBER_REASON_LEN];
 	int err;
 
@@ -113,17 +133,19 @@ static int take_line(struct subscriber_import *im, ssize_t len)
 	}
 	if (strspn(im->text, " \t\r\n") >= (size_t)len)
 		return 0;
-	if (subscriber_line_parse(im->text, (size_t)len, &s, reason) != 0) {
+	if (subscriber_line_parse(im->text, (size_t)len, &s, &all, reason) != 0) {
 		report(im, im->line, reason);
 		return 0;
 	}
-	if (s.n_keys > 0 && im->is_open_to_others) {
+	if ((s.n_keys > 0 || all.n > 0) && im->is_open_to_others) {
 		report(im, im->line, "keys: others may read or write this file (chmod o-rw)");
 		return 0;
 	}
 	s.line = im->line;
-	err = subscriber_build_add(im->build, &s);
+	err = subscriber_build_add(im->build, &s, &all);
 	explicit_bzero(&s, sizeof(s));
+	if (all.n > 0)
+		explicit_bzero(&all, sizeof(all));
 	return err;
 }
 
@@ -147,6 +169,8 @@ static int import(struct subscriber_import *im)
 {
 	int err = take_lines(im);
 
+	if (err == 0)
+		subscriber_build_check(im->build, clashed, im);
 	if (err == 0)
 		err = subscriber_build_end(im->build, &im->origin, taken, is_cancelled, im);
 	if (im->n_bad > ERRORS_SHOWN)
@@ -177,6 +201,7 @@ static void import_free(struct subscriber_import *im)
 	if (im->done_fd >= 0)
 		close(im->done_fd);
 	fclose(im->in);
+	explicit_bzero(im->buffer, sizeof(im->buffer));
 	free(im);
 }
 
@@ -193,8 +218,8 @@ static int start(struct subscriber_import *im)
 	return error;
 }
 
-struct subscriber_import *subscriber_import_begin(
-	FILE *in, const struct stat *st, const char *source, const char *new_path, FILE *err)
+struct subscriber_import *subscriber_import_begin(FILE *in, const struct stat *st,
+	const struct subscriber_origin *origin, const char *source, const char *new_path, FILE *err)
 {
 	struct subscriber_import *im = calloc(1, sizeof(*im));
 	int error;
@@ -208,8 +233,9 @@ struct subscriber_import *subscriber_import_begin(
 		.err = err,
 		.source = source,
 		.new_path = new_path,
-		.origin = subscriber_import_origin(source, st),
+		.origin = *origin,
 		.is_open_to_others = (st->st_mode & (S_IROTH | S_IWOTH)) != 0 };
+	setvbuf(in, im->buffer, _IOFBF, sizeof(im->buffer));
 	im->done_fd = eventfd(0, EFD_CLOEXEC);
 	im->build = im->done_fd < 0 ? NULL : subscriber_build_new(new_path);
 	error = im->build == NULL ? errno : start(im);

@@ -13,12 +13,14 @@ struct stat;
 struct subscriber_import;
 
 // What an open source is told by.
-struct subscriber_origin subscriber_import_origin(const char *source, const struct stat *st);
+struct subscriber_origin subscriber_import_origin(
+	const char *source, const struct stat *st, uint64_t security_id);
 
-// Begins. source, new_path and err: borrowed until the end; in: moved.
+// Begins the import of what origin tells of. source, new_path and err: borrowed until the end; in: moved.
 // Returns: owned, or NULL with errno and in closed.
-struct subscriber_import *subscriber_import_begin(
-	FILE *in, const struct stat *st, const char *source, const char *new_path, FILE *err);
+struct subscriber_import *subscriber_import_begin(FILE *in, const struct stat *st,
+	const struct subscriber_origin *origin, const char *source, const char *new_path,
+	FILE *err);
 
 // Becomes readable when subscriber_import_end does not wait any more.
 int subscriber_import_fd(const struct subscriber_import *im);

@@ -12,6 +12,7 @@
 
 #include "controlplane/subscriber_file.h"
 #include "controlplane/subscriber_line.h"
+#include "controlplane/subscriber_secured.h"
 #include "dataplane/base/cursor.h"
 
 static uint64_t sum_of(const struct subscriber_head *head)
@@ -51,6 +52,8 @@ static int take_head(struct subscriber_index *ix)
 		ix->by[i].mask = head.masks[i];
 		at += ((uint64_t)head.masks[i] + 1) * sizeof(struct hindex_slot);
 	}
+	ix->secured = (const void *)(ix->map + at);
+	at += head.origin.counts.n_secured * sizeof(*ix->secured);
 	return at == ix->map_len ? 0 : -EBADMSG; // else cut short
 }
 
@@ -111,6 +114,31 @@ int subscriber_index_read(
 	const uint8_t *record = record_at(ix, handle, &len);
 
 	return record == NULL ? -EBADMSG : subscriber_line_unpack(record, len, out);
+}
+
+int subscriber_index_read_secured(
+	const struct subscriber_index *ix, uint32_t ref, struct subscriber_secured *out)
+{
+	size_t len = 0;
+	const uint8_t *record = record_at(ix, ref, &len);
+
+	out->ref = ref;
+	return record == NULL ? -EBADMSG : secured_unpack(record, len, out);
+}
+
+int subscriber_index_each_secured(const struct subscriber_index *ix,
+	int (*fn)(void *ctx, const struct subscriber_secured *s), void *ctx)
+{
+	struct subscriber_secured s;
+	int err = 0;
+
+	for (uint64_t i = 0; err == 0 && i < ix->origin.counts.n_secured; i++) {
+		err = subscriber_index_read_secured(ix, ix->secured[i], &s);
+		if (err == 0)
+			err = fn(ctx, &s);
+	}
+	explicit_bzero(&s, sizeof(s));
+	return err;
 }
 
 bool subscriber_has_key(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -167,6 +168,8 @@ static int read_lifetime(const json_t *value, struct subscriber *out, char *reas
 	return 0;
 }
 
+static_assert((int)SUBSCRIBER_REASON_LEN >= (int)ASSOCIATION_REASON_LEN, "room for its reasons");
+
 static const struct {
 	const char *name;
 	int (*read)(const json_t *value, struct subscriber *out, char *reason);
@@ -178,7 +181,8 @@ static const struct {
 	{ "max_lifetime_s", read_lifetime },
 };
 
-static int read_member(const char *name, const json_t *value, struct subscriber *out, char *reason)
+static int read_member(const char *name, const json_t *value, struct subscriber *out,
+	struct associations *all, char *reason)
 {
 	if (strncmp(name, "//", 2) == 0)
 		return 0;
@@ -186,13 +190,29 @@ static int read_member(const char *name, const json_t *value, struct subscriber 
 		if (strcmp(name, members[i].name) == 0)
 			return members[i].read(value, out, reason);
 	}
+	if (strcmp(name, "security_associations") == 0)
+		return association_read_list(value, all, reason);
+	if (strcmp(name, "protect") == 0)
+		return association_read_protect(value, all, reason);
 	return refuse(reason,
-		"%.40s: unknown (mn_id, home_addresses, keys, allowed, max_lifetime_s are known)",
+		"%.40s: unknown (mn_id, home_addresses, keys, allowed, max_lifetime_s, "
+		"security_associations, protect are known)",
 		name);
 }
 
+// What belongs together.
+static int check(const struct subscriber *s, const struct associations *all, char *reason)
+{
+	if (s->mn_id_len == 0 && s->n_homes == 0)
+		return refuse(reason, "line: mn_id or home_addresses must be there");
+	if (all->n > 0 && s->n_homes != 1)
+		return refuse(
+			reason, "home_addresses: must be one address with security_associations");
+	return association_check(all, reason);
+}
+
 int subscriber_line_parse(const char *text, size_t len, struct subscriber *out,
-	char reason[static SUBSCRIBER_REASON_LEN])
+	struct associations *all, char reason[static SUBSCRIBER_REASON_LEN])
 {
 	json_error_t error;
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
@@ -204,14 +224,16 @@ int subscriber_line_parse(const char *text, size_t len, struct subscriber *out,
 	if (root == NULL)
 		return refuse(reason, "line: not JSON, at column %d", error.column);
 	*out = (struct subscriber){ .is_allowed = true };
+	all->n = 0;
+	all->protect = 0;
 	if (!json_is_object(root))
 		err = refuse(reason, "line: must be an object");
 	json_object_foreach (root, name, value) {
 		if (err == 0)
-			err = read_member(name, value, out, reason);
+			err = read_member(name, value, out, all, reason);
 	}
-	if (err == 0 && out->mn_id_len == 0 && out->n_homes == 0)
-		err = refuse(reason, "line: mn_id or home_addresses must be there");
+	if (err == 0)
+		err = check(out, all, reason);
 	json_decref(root);
 	return err;
 }

@@ -15,9 +15,10 @@ enum {
 	SUBSCRIBER_BYTES_MAX = 1024, // in the index
 };
 
-// Reads one JSON object. Returns: 0, or -EINVAL with "field: reason" in reason (no key in it).
+// Reads one JSON object; *all gets its security associations.
+// Returns: 0, or -EINVAL with "field: reason" in reason (no key in it).
 int subscriber_line_parse(const char *text, size_t len, struct subscriber *out,
-	char reason[static SUBSCRIBER_REASON_LEN]);
+	struct associations *all, char reason[static SUBSCRIBER_REASON_LEN]);
 
 // Writes *s for the index; size is at least SUBSCRIBER_BYTES_MAX. Returns: its length.
 size_t subscriber_line_pack(const struct subscriber *s, uint8_t *buf, size_t size);

@@ -27,6 +27,7 @@ struct subscribers {
 	struct subscriber_import *import; // owned, NULL without
 	char *source; // of the import; owned
 	FILE *err; // of the import; borrowed
+	uint64_t security_id;
 	bool is_prepared; // next is to take the place of index
 	struct subscriber_index next; // without map: nobody is subscribed
 };
@@ -34,7 +35,8 @@ struct subscribers {
 static bool is_same(const struct subscriber_origin *a, const struct subscriber_origin *b)
 {
 	return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
-	       a->inode == b->inode && a->path_hash == b->path_hash;
+	       a->inode == b->inode && a->path_hash == b->path_hash &&
+	       (a->security_id == b->security_id || b->counts.n_secured == 0);
 }
 
 // Gives the finished new index the name of the old one.
@@ -73,7 +75,7 @@ static int begin_import(struct subscribers *subs, FILE *in, const char *source)
 		fclose(in);
 		return err;
 	}
-	origin = subscriber_import_origin(source, &st);
+	origin = subscriber_import_origin(source, &st, subs->security_id);
 	if (subs->index.map != NULL && is_same(&origin, &subs->index.origin)) {
 		fclose(in);
 		return 0;
@@ -83,7 +85,8 @@ static int begin_import(struct subscribers *subs, FILE *in, const char *source)
 		fclose(in);
 		return -ENOMEM;
 	}
-	subs->import = subscriber_import_begin(in, &st, subs->source, subs->new_path, subs->err);
+	subs->import =
+		subscriber_import_begin(in, &st, &origin, subs->source, subs->new_path, subs->err);
 	return subs->import == NULL ? -errno : 1;
 }
 
@@ -155,13 +158,15 @@ void subscribers_drop(struct subscribers *subs)
 	subs->is_prepared = false;
 }
 
-struct subscribers *subscribers_open(const char *state_dir, const char *source, FILE *err_file)
+struct subscribers *subscribers_open(
+	const char *state_dir, const char *source, uint64_t security_id, FILE *err_file)
 {
 	struct subscribers *subs = calloc(1, sizeof(*subs));
 	int err = 0;
 
 	if (subs == NULL)
 		return NULL;
+	subs->security_id = security_id;
 	subs->dir = strdup(state_dir);
 	if (subs->dir == NULL)
 		err = -ENOMEM;
@@ -204,6 +209,36 @@ int subscribers_find_by_mn_id(
 	if (len == 0 || len > BCE_MN_ID_MAX)
 		return -ENOENT;
 	return subscriber_index_find(&subs->index, SUBSCRIBER_BY_MN_ID, mn_id, len, out);
+}
+
+int subscribers_each_secured(const struct subscribers *subs, bool is_next,
+	int (*fn)(void *ctx, const struct subscriber_secured *s), void *ctx)
+{
+	return subscriber_index_each_secured(
+		is_next && subs->is_prepared ? &subs->next : &subs->index, fn, ctx);
+}
+
+int subscribers_each_foreign(const char *state_dir, uint64_t security_id,
+	int (*fn)(void *ctx, const struct subscriber_secured *s), void *ctx)
+{
+	struct subscriber_index ix;
+	char path[PATH_MAX];
+	int err = 0;
+
+	if (snprintf(path, sizeof(path), "%s/" INDEX_NAME, state_dir) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (subscriber_index_open(&ix, path) != 0)
+		return 0; // none, or one that is made again
+	if (ix.origin.security_id != security_id)
+		err = subscriber_index_each_secured(&ix, fn, ctx);
+	subscriber_index_close(&ix);
+	return err;
+}
+
+int subscribers_find_secured(
+	const struct subscribers *subs, uint32_t ref, struct subscriber_secured *out)
+{
+	return subscriber_index_read_secured(&subs->index, ref, out);
 }
 
 void subscribers_fetch(

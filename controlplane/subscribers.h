@@ -6,8 +6,10 @@
 // index as it is. One line:
 //
 //   {"mn_id": "alice@example.net", "home_addresses": ["2001:db8:1::100"], "allowed": true,
-//    "max_lifetime_s": 300, "keys": [{"spi": 1000, "algorithm": "hmac-sha1", "key": "0a0b..."}]}
+//    "max_lifetime_s": 300, "keys": [{"spi": 1000, "algorithm": "hmac-sha1", "key": "0a0b..."}],
+//    "security_associations": [...], "protect": ["payload"]}
 //
+// security_associations is described in controlplane/association.h; who has them has one home address.
 // mn_id or home_addresses must be there; members that begin with // are comments. A home address
 // counts in every domain.
 #pragma once
@@ -17,6 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "controlplane/association.h"
 #include "controlplane/bcache.h"
 #include "dataplane/base/addr.h"
 
@@ -53,6 +56,15 @@ struct subscribers_counts {
 	uint64_t n_subscribers;
 	uint64_t n_homes;
 	uint64_t n_keys;
+	uint64_t n_secured; // subscribers with security associations
+};
+
+// A subscriber's security associations. Wipe it after use.
+struct subscriber_secured {
+	uint32_t ref; // of subscribers_find_secured
+	uint32_t line; // in the source, for messages
+	struct ip6 home;
+	struct associations all;
 };
 
 struct subscribers;
@@ -60,10 +72,12 @@ struct subscribers;
 // Opens the index of the source file in the state directory, importing the source when path, size or
 // time of change differ from what was imported. source may be NULL: nobody is subscribed. Every bad
 // line goes to err as "SOURCE: line N: field: reason"; keys never do. A source with keys that others
-// may read or write is refused.
+// may read or write is refused. security_id: reserve_id of the security associations' numbers; with another
+// one an index that has some is made again.
 // Returns: an owned set, or NULL with errno: EINVAL (errors were written to err) or that of a call,
 // said on err too.
-struct subscribers *subscribers_open(const char *state_dir, const char *source, FILE *err);
+struct subscribers *subscribers_open(
+	const char *state_dir, const char *source, uint64_t security_id, FILE *err);
 void subscribers_close(struct subscribers *subs);
 
 // As open, for the same set: another source, or the same one changed. The old subscribers stay in force
@@ -90,6 +104,21 @@ int subscribers_find_by_home(
 	const struct subscribers *subs, const struct ip6 *home, struct subscriber *out);
 int subscribers_find_by_mn_id(
 	const struct subscribers *subs, const void *mn_id, size_t len, struct subscriber *out);
+
+// Calls fn for every subscriber with security associations, in the order of the file; s is borrowed for
+// the call. is_next: those of what is prepared, if anything is.
+// fn:      0 = go on, else stop with it.
+// Returns: that, 0 at the end, or negative errno.
+int subscribers_each_secured(const struct subscribers *subs, bool is_next,
+	int (*fn)(void *ctx, const struct subscriber_secured *s), void *ctx);
+
+// As that, of the index that is in the state directory, when its security_id is another one.
+int subscribers_each_foreign(const char *state_dir, uint64_t security_id,
+	int (*fn)(void *ctx, const struct subscriber_secured *s), void *ctx);
+
+// Copies the security associations of a reference. Returns: 0 or -EBADMSG.
+int subscribers_find_secured(
+	const struct subscribers *subs, uint32_t ref, struct subscriber_secured *out);
 
 // What a subscriber will be looked for by: an MN-ID or a home address (len 16), borrowed.
 struct subscribers_key {

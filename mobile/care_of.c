@@ -99,13 +99,15 @@ static uint32_t mtu_of(int fd, const char *ifname)
 	return ioctl(fd, SIOCGIFMTU, &ifr) < 0 ? IP6_MIN_MTU : (uint32_t)ifr.ifr_mtu;
 }
 
-int care_of_open(struct care_of *care_of, const struct ip6 *address)
+int care_of_open(struct care_of *care_of, const struct ip6 *address, bool has_esp)
 {
 	char text[IP6_STRLEN];
 	struct ip6 found;
 	int error;
 
-	*care_of = (struct care_of){ .address = *address, .tunnel_fd = -1, .signal_fd = -1 };
+	*care_of = (struct care_of){
+		.address = *address, .tunnel_fd = -1, .esp_fd = -1, .signal_fd = -1
+	};
 	error = find(address, care_of->ifname, &found);
 	if (error < 0)
 		goto fail;
@@ -114,27 +116,31 @@ int care_of_open(struct care_of *care_of, const struct ip6 *address)
 		goto fail;
 	// Raw sockets of this protocol receive nothing, and write the IPv6 header themselves.
 	care_of->signal_fd = error = socket_open(care_of, IPPROTO_RAW);
-	if (error < 0) {
-		close(care_of->tunnel_fd);
+	if (error >= 0 && has_esp)
+		care_of->esp_fd = error = socket_open(care_of, IPPROTO_ESP);
+	if (error < 0)
 		goto fail;
-	}
 	care_of->mtu = mtu_of(care_of->tunnel_fd, care_of->ifname);
 	return 0;
 fail:
-	care_of->tunnel_fd = -1;
+	care_of_close(care_of);
 	log_err("care_of_unusable care_of=%s error=%s", ip6_str(address, text), strerror(-error));
 	return error;
 }
 
 void care_of_close(struct care_of *care_of)
 {
-	close(care_of->tunnel_fd);
-	close(care_of->signal_fd);
-	care_of->tunnel_fd = care_of->signal_fd = -1;
+	int *fds[] = { &care_of->tunnel_fd, &care_of->esp_fd, &care_of->signal_fd };
+
+	for (unsigned int i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
 }
 
-int care_of_send(struct care_of *care_of, const struct ip6 *home_agent, const void *packet,
-	size_t len, uint8_t traffic_class)
+int care_of_send(
+	int fd, const struct ip6 *home_agent, const void *packet, size_t len, uint8_t traffic_class)
 {
 	union address sa = address_make(home_agent);
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)packet, .iov_len = len };
@@ -157,11 +163,11 @@ int care_of_send(struct care_of *care_of, const struct ip6 *home_agent, const vo
 	cmsg->cmsg_type = IPV6_TCLASS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(value));
 	memcpy(CMSG_DATA(cmsg), &value, sizeof(value));
-	return sendmsg(care_of->tunnel_fd, &msg, 0) < 0 ? -errno : 0;
+	return sendmsg(fd, &msg, 0) < 0 ? -errno : 0;
 }
 
-ssize_t care_of_recv(struct care_of *care_of, const struct ip6 *home_agent, void *buf, size_t size,
-	uint8_t *traffic_class)
+ssize_t care_of_recv(
+	int fd, const struct ip6 *home_agent, void *buf, size_t size, uint8_t *traffic_class)
 {
 	union address sa;
 	struct iovec iov = { .iov_base = buf, .iov_len = size };
@@ -177,7 +183,7 @@ ssize_t care_of_recv(struct care_of *care_of, const struct ip6 *home_agent, void
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
-	ssize_t n = recvmsg(care_of->tunnel_fd, &msg, 0);
+	ssize_t n = recvmsg(fd, &msg, 0);
 	int value = 0;
 
 	if (n < 0)

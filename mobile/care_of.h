@@ -19,6 +19,7 @@ struct care_of {
 	char ifname[IF_NAMESIZE];
 	uint32_t mtu; // of the interface
 	int tunnel_fd; // raw, protocol 41, non-blocking; -1 = slot not in use
+	int esp_fd; // raw, protocol 50, non-blocking; -1 without security associations
 	int signal_fd; // raw, writes whole IPv6 packets
 	uint64_t left_ns; // when it ceased to be the one in use, 0 = in use
 
@@ -28,22 +29,24 @@ struct care_of {
 	uint64_t n_send_errors;
 };
 
-// Finds the interface that has the address and opens the sockets. Needs CAP_NET_RAW.
+// Finds the interface that has the address and opens the sockets, with that for ESP if it is wanted. Needs
+// CAP_NET_RAW.
 // Returns: 0, or negative errno with the reason logged; -EADDRNOTAVAIL: no interface has it.
-int care_of_open(struct care_of *care_of, const struct ip6 *address);
+int care_of_open(struct care_of *care_of, const struct ip6 *address, bool has_esp);
 void care_of_close(struct care_of *care_of);
 
 // The first global address of an interface. Returns: 0 or -EADDRNOTAVAIL.
 int care_of_of_interface(const char *ifname, struct ip6 *out);
 
-// Sends an inner packet through the tunnel. Returns: 0 or negative errno.
-int care_of_send(struct care_of *care_of, const struct ip6 *home_agent, const void *packet,
-	size_t len, uint8_t traffic_class);
+// Sends what follows the outer header through the tunnel, by tunnel_fd (an inner packet) or esp_fd.
+// Returns: 0 or negative errno.
+int care_of_send(int fd, const struct ip6 *home_agent, const void *packet, size_t len,
+	uint8_t traffic_class);
 
-// Receives one inner packet that came from home_agent.
+// Receives what follows the outer header of one packet that came from home_agent, by either of the two.
 // Returns: its length; -EAGAIN: no more; -EPERM: it came from somewhere else; other negative errno.
-ssize_t care_of_recv(struct care_of *care_of, const struct ip6 *home_agent, void *buf, size_t size,
-	uint8_t *traffic_class);
+ssize_t care_of_recv(
+	int fd, const struct ip6 *home_agent, void *buf, size_t size, uint8_t *traffic_class);
 
 // Sends a whole IPv6 packet of signalling. Returns: 0 or negative errno.
 int care_of_signal(struct care_of *care_of, const struct ip6 *dst, const void *packet, size_t len);

@@ -15,6 +15,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/wire.h"
 #include "mobile/command.h"
+#include "mobile/discovery.h"
 #include "mobile/inner.h"
 #include "mobile/registrar.h"
 #include "mobile/report.h"
@@ -29,6 +30,7 @@ enum {
 #define LEFT_GRACE_NS (30 * CLOCK_NS_PER_S) // a care-of address that was left is still heard
 
 static uint8_t packet_buf[PACKET_MAX];
+static uint8_t sealed_buf[PACKET_MAX + ESP_OVERHEAD_MAX];
 
 static struct bul *bul_of(struct client *client, const struct ip6 *home)
 {
@@ -50,6 +52,28 @@ static struct client_path *path_of(struct client *client, const struct ip6 *addr
 	return NULL;
 }
 
+// Sends a packet to the home agent, under the association for it. Returns: 0 or negative errno.
+static int send_tunnelled(
+	struct client *client, const struct care_of *care_of, const struct inner *inner)
+{
+	const struct ip6 *home_agent = &client->options->home_agent;
+	uint8_t use = security_use_of(packet_buf, inner->len);
+	ssize_t n;
+
+	if (security_has(client->security, use)) {
+		n = security_seal_tunnel(client->security, use, packet_buf, inner->len, sealed_buf);
+		return n < 0 ? (int)n
+			     : care_of_send(care_of->esp_fd, home_agent, sealed_buf, (size_t)n,
+				       inner->traffic_class);
+	}
+	if (security_needs(client->security, use)) {
+		client->drops.up_unprotected++;
+		return -ENOKEY;
+	}
+	return care_of_send(
+		care_of->tunnel_fd, home_agent, packet_buf, inner->len, inner->traffic_class);
+}
+
 // One packet of the host's into the tunnel.
 static void send_up(struct client *client, size_t len)
 {
@@ -69,8 +93,7 @@ static void send_up(struct client *client, size_t len)
 		client->drops.up_unbound++;
 		return;
 	}
-	if (care_of_send(&path->care_of, &client->options->home_agent, packet_buf, inner.len,
-		    inner.traffic_class) < 0) {
+	if (send_tunnelled(client, &path->care_of, &inner) < 0) {
 		path->care_of.n_send_errors++;
 		return;
 	}
@@ -130,17 +153,40 @@ static void on_tunnel(evutil_socket_t fd, short what, void *arg)
 	struct client_path *path = arg;
 	struct client *client = path->client;
 
-	(void)fd;
 	(void)what;
 	for (unsigned int i = 0; i < BURST; i++) {
 		uint8_t tclass;
-		ssize_t n = care_of_recv(&path->care_of, &client->options->home_agent, packet_buf,
-			sizeof(packet_buf), &tclass);
+		ssize_t n = care_of_recv(
+			fd, &client->options->home_agent, packet_buf, sizeof(packet_buf), &tclass);
 
 		if (n == -EPERM)
 			client->drops.down_source++;
 		else if (n < 0)
 			return;
+		else if (security_needs(client->security, security_use_of(packet_buf, (size_t)n)))
+			client->drops.down_unprotected++;
+		else
+			deliver(client, &path->care_of, (size_t)n, tclass);
+	}
+}
+
+static void on_esp(evutil_socket_t fd, short what, void *arg)
+{
+	struct client_path *path = arg;
+	struct client *client = path->client;
+
+	(void)what;
+	for (unsigned int i = 0; i < BURST; i++) {
+		uint8_t tclass;
+		ssize_t n = care_of_recv(
+			fd, &client->options->home_agent, packet_buf, sizeof(packet_buf), &tclass);
+
+		if (n < 0 && n != -EPERM)
+			return;
+		if (n >= 0)
+			n = security_open_tunnel(client->security, packet_buf, (size_t)n);
+		if (n < 0)
+			client->drops.down_esp++;
 		else
 			deliver(client, &path->care_of, (size_t)n, tclass);
 	}
@@ -195,27 +241,45 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	advance(arg);
 }
 
+// Signalling in the clear, or a packet that lost its routing header.
+static void receive_clear(struct client *client, size_t len)
+{
+	struct client_path *path = NULL;
+	struct ip6 care_of;
+	ssize_t n_inner = inner_unroute(packet_buf, len, &care_of);
+
+	if (n_inner >= 0)
+		path = path_of(client, &care_of);
+	if (path != NULL)
+		deliver(client, &path->care_of, (size_t)n_inner, 0);
+	else if (n_inner >= 0)
+		client->drops.down_left++;
+	else if (security_needs(client->security, API_SA_SIGNALLING))
+		client->drops.down_unprotected++;
+	else
+		registrar_receive(client, packet_buf, len);
+}
+
 static void on_signalling(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *client = arg;
 
 	(void)what;
 	for (unsigned int i = 0; i < BURST; i++) {
-		ssize_t n = message_recv(fd, packet_buf, sizeof(packet_buf)), n_inner;
-		struct client_path *path = NULL;
-		struct ip6 care_of;
+		ssize_t n = message_recv(fd, packet_buf, sizeof(packet_buf)), n_open;
+		uint8_t use = 0;
 
 		if (n < 0)
 			break;
-		n_inner = inner_unroute(packet_buf, (size_t)n, &care_of);
-		if (n_inner >= 0)
-			path = path_of(client, &care_of);
-		if (path != NULL)
-			deliver(client, &path->care_of, (size_t)n_inner, 0);
-		else if (n_inner < 0)
-			registrar_receive(client, packet_buf, (size_t)n);
+		n_open = security_open_transport(client->security, packet_buf, (size_t)n, &use);
+		if (n_open == -ENOENT)
+			receive_clear(client, (size_t)n);
+		else if (n_open < 0)
+			client->drops.down_esp++;
+		else if (use == API_SA_DISCOVERY)
+			discovery_receive(client, packet_buf, (size_t)n_open);
 		else
-			client->drops.down_left++;
+			registrar_receive(client, packet_buf, (size_t)n_open);
 	}
 	advance(client);
 }
@@ -240,7 +304,9 @@ static struct client_path *path_slot(struct client *client)
 static void path_close(struct client_path *path)
 {
 	event_free(path->event);
-	path->event = NULL;
+	if (path->esp_event != NULL)
+		event_free(path->esp_event);
+	path->event = path->esp_event = NULL;
 	care_of_close(&path->care_of);
 }
 
@@ -251,7 +317,7 @@ static int arrive(struct client *client, const struct ip6 *address)
 
 	if (path == NULL) {
 		struct care_of care_of;
-		int error = care_of_open(&care_of, address);
+		int error = care_of_open(&care_of, address, client->security != NULL);
 
 		if (error < 0)
 			return error;
@@ -267,6 +333,11 @@ static int arrive(struct client *client, const struct ip6 *address)
 			return -ENOMEM;
 		}
 		event_add(path->event, NULL);
+		if (care_of.esp_fd >= 0)
+			path->esp_event = event_new(
+				client->base, care_of.esp_fd, EV_READ | EV_PERSIST, on_esp, path);
+		if (path->esp_event != NULL)
+			event_add(path->esp_event, NULL);
 	}
 	if (client->here != NULL && client->here != path)
 		client->here->care_of.left_ns = clock_mono_ns();
@@ -304,13 +375,18 @@ static int on_command(void *arg, const char *words, FILE *reply)
 		registrar_ask(client, client->options->lifetime_s);
 	} else if (strcmp(words, "deregister") == 0) {
 		registrar_ask(client, 0);
+	} else if (strcmp(words, "solicit") == 0) {
+		error = discovery_ask(client);
+		if (error < 0)
+			fprintf(reply, "solicit: %s\n", strerror(-error));
 	} else if (strcmp(words, "status") == 0) {
 		report_status(client, reply);
 	} else if (strcmp(words, "quit") == 0) {
 		event_base_loopbreak(client->base);
 	} else {
 		fprintf(reply,
-			"%s: unknown command (move ADDRESS, register, deregister, status, quit)\n",
+			"%s: unknown command (move ADDRESS, register, deregister, solicit, status, "
+			"quit)\n",
 			words);
 		error = -EINVAL;
 	}
@@ -332,7 +408,8 @@ static int tun_start(struct client *client)
 {
 	static const struct ip6_prefix everything;
 	const struct options *o = client->options;
-	uint32_t mtu = client->here->care_of.mtu - TUNNEL_OVERHEAD;
+	uint32_t mtu = client->here->care_of.mtu - TUNNEL_OVERHEAD -
+		       (uint32_t)security_tunnel_overhead(client->security);
 	int error = tun_open(&client->tun, o->tun, mtu < IP6_MIN_MTU ? IP6_MIN_MTU : mtu);
 
 	if (error < 0)
@@ -425,6 +502,10 @@ int client_start(struct client *client, const struct options *options)
 		log_err("start_failed error=%s", strerror(errno));
 		goto fail;
 	}
+	if (options->security_associations != NULL)
+		client->security = security_open(options->security_associations, stderr);
+	if (options->security_associations != NULL && client->security == NULL)
+		goto fail;
 	buls_start(client);
 	error = sockets_start(client);
 	if (error == 0)
@@ -463,6 +544,7 @@ void client_stop(struct client *client)
 		tun_close(&client->tun);
 	if (client->signal_fd >= 0)
 		close(client->signal_fd);
+	security_close(client->security);
 	if (client->auth != NULL)
 		auth_free(client->auth);
 	if (client->base != NULL)

@@ -11,6 +11,7 @@
 #include "mobile/bul.h"
 #include "mobile/care_of.h"
 #include "mobile/options.h"
+#include "mobile/security.h"
 #include "mobile/tun.h"
 
 struct event;
@@ -23,6 +24,7 @@ enum { CLIENT_MAX_CARE_OFS = 8 }; // kept open; the one left longest ago makes r
 struct client_path {
 	struct care_of care_of;
 	struct event *event;
+	struct event *esp_event; // NULL without security associations
 	struct client *client;
 };
 
@@ -35,6 +37,9 @@ struct client_drops {
 	uint64_t down_malformed;
 	uint64_t down_left; // to a care-of address that was left too long ago
 	uint64_t down_ecn; // RFC 6040
+	uint64_t up_unprotected; // no security association to send it under
+	uint64_t down_unprotected; // not under one, and should be
+	uint64_t down_esp; // check value, replay, or not for its association's use
 	uint64_t signal_malformed;
 	uint64_t signal_ignored;
 };
@@ -42,6 +47,9 @@ struct client_drops {
 struct client {
 	const struct options *options; // borrowed
 	struct auth *auth; // owned
+	struct security *security; // owned, NULL without
+	uint16_t solicitation; // identifier of the last one
+	bool is_soliciting; // it waits for its answer
 	struct event_base *base; // owned
 	struct tun tun;
 	struct event *tun_event;

@@ -34,6 +34,8 @@ static const char help[] =
 	"  --mn-id NAI            who it is (RFC 4283)\n"
 	"  --spi N --key-file F   shared key with the home agent (RFC 4285), in hexadecimal "
 	"digits\n"
+	"  --security-associations F\n"
+	"                         IPsec with the home agent, keys in a JSON file (one --home)\n"
 	"  --tun NAME             name of the TUN device (default " DEFAULT_TUN ")\n"
 	"  --control SOCKET       where it takes commands (default " DEFAULT_CONTROL ")\n"
 	"  --log-level LEVEL      err, warn, info (default) or debug\n"
@@ -43,6 +45,7 @@ static const char help[] =
 	"  move ADDRESS           it is at this care-of address now\n"
 	"  register               register again where it is\n"
 	"  deregister             end the bindings\n"
+	"  solicit                ask for the prefixes of the home network (needs IPsec)\n"
 	"  status                 bindings, care-of addresses and counters, key=value\n"
 	"  quit                   end without a word to the home agent\n";
 
@@ -153,6 +156,7 @@ enum key {
 	KEY_MN_ID,
 	KEY_SPI,
 	KEY_KEY_FILE,
+	KEY_SECURITY_ASSOCIATIONS,
 	KEY_TUN,
 	KEY_CONTROL,
 	KEY_LOG_LEVEL,
@@ -170,6 +174,7 @@ static const struct option keys[] = {
 	{ "mn-id", required_argument, NULL, KEY_MN_ID },
 	{ "spi", required_argument, NULL, KEY_SPI },
 	{ "key-file", required_argument, NULL, KEY_KEY_FILE },
+	{ "security-associations", required_argument, NULL, KEY_SECURITY_ASSOCIATIONS },
 	{ "tun", required_argument, NULL, KEY_TUN },
 	{ "control", required_argument, NULL, KEY_CONTROL },
 	{ "log-level", required_argument, NULL, KEY_LOG_LEVEL },
@@ -189,6 +194,7 @@ static const char *const allowed[] = {
 	[KEY_MN_ID - KEY_HOME] = "1 to 200 characters",
 	[KEY_SPI - KEY_HOME] = "256 to 4294967295",
 	[KEY_KEY_FILE - KEY_HOME] = "a file with 2 to 128 hexadecimal digits",
+	[KEY_SECURITY_ASSOCIATIONS - KEY_HOME] = "a path",
 	[KEY_TUN - KEY_HOME] = "1 to 15 characters",
 	[KEY_CONTROL - KEY_HOME] = "a path",
 	[KEY_LOG_LEVEL - KEY_HOME] = "err, warn, info or debug",
@@ -223,6 +229,9 @@ static int take(struct options *o, int key, const char *value)
 		return error;
 	case KEY_KEY_FILE:
 		return read_key(value, &o->identity);
+	case KEY_SECURITY_ASSOCIATIONS:
+		o->security_associations = value;
+		return value[0] == '\0' ? -EINVAL : 0;
 	case KEY_TUN:
 		return copy_name(o->tun, sizeof(o->tun), value);
 	case KEY_CONTROL:
@@ -248,6 +257,8 @@ static int check(const struct options *o)
 		wrong = "one of --care-of and --interface is needed";
 	else if ((o->identity.spi != 0) != (o->identity.key_len != 0))
 		wrong = "--spi and --key-file belong together";
+	else if (o->security_associations != NULL && o->n_homes != 1)
+		wrong = "--security-associations are of one --home";
 	if (wrong == NULL)
 		return -1;
 	fprintf(stderr, "unwired-mobile: %s (--help tells more)\n", wrong);

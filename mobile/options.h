@@ -27,6 +27,7 @@ struct options {
 	struct ip6_prefix routes[OPTIONS_MAX_ROUTES];
 	uint32_t lifetime_s; // multiple of 4
 	struct message_identity identity;
+	const char *security_associations; // path; borrowed from argv, NULL without
 	char tun[IF_NAMESIZE];
 	const char *control; // path; borrowed from argv
 	enum log_level log_level;

@@ -47,7 +47,7 @@ void registrar_ask(struct client *client, uint32_t lifetime_s)
 static void send_update(struct client *client, struct bul *bul, uint64_t now_ns)
 {
 	const struct options *o = client->options;
-	uint8_t packet[MESSAGE_PACKET_MAX];
+	uint8_t packet[MESSAGE_PACKET_MAX + ESP_OVERHEAD_MAX];
 	char home[IP6_STRLEN], care_of[IP6_STRLEN];
 	struct bul_sent *sent = bul_send(bul, now_ns);
 	struct message_update update = {
@@ -62,7 +62,10 @@ static void send_update(struct client *client, struct bul *bul, uint64_t now_ns)
 
 	if (o->identity.key_len > 0)
 		update.mesg_id = sent->mesg_id = mesg_id_next(client);
-	len = message_build_update(packet, sizeof(packet), &update, &o->identity, client->auth);
+	len = message_build_update(packet, MESSAGE_PACKET_MAX, &update, &o->identity, client->auth);
+	if (len > 0 && client->security != NULL)
+		len = security_seal_transport(
+			client->security, API_SA_SIGNALLING, packet, (size_t)len);
 	// The exchange of every home address is about the place where the mobile is.
 	error = len < 0 ? (int)len
 			: care_of_signal(

@@ -69,10 +69,13 @@ void report_status(const struct client *client, FILE *out)
 		if (client->paths[i].event != NULL)
 			report_care_of(&client->paths[i].care_of, out);
 	}
+	security_report(client->security, out);
 	fprintf(out,
 		"drops up_unbound=%" PRIu64 " up_source=%" PRIu64 " down_source=%" PRIu64
 		" down_destination=%" PRIu64 " down_malformed=%" PRIu64 " down_left=%" PRIu64
-		" down_ecn=%" PRIu64 " signal_malformed=%" PRIu64 " signal_ignored=%" PRIu64 "\n",
+		" down_ecn=%" PRIu64 " signal_malformed=%" PRIu64 " signal_ignored=%" PRIu64
+		" up_unprotected=%" PRIu64 " down_unprotected=%" PRIu64 " down_esp=%" PRIu64 "\n",
 		d->up_unbound, d->up_source, d->down_source, d->down_destination, d->down_malformed,
-		d->down_left, d->down_ecn, d->signal_malformed, d->signal_ignored);
+		d->down_left, d->down_ecn, d->signal_malformed, d->signal_ignored,
+		d->up_unprotected, d->down_unprotected, d->down_esp);
 }

@@ -71,6 +71,8 @@ static const struct verb verbs[] = {
 		NULL },
 	{ "show drops", NULL, 0, "drops of the dataplane by reason", run_telemetry,
 		"/unwired/drops", NULL },
+	{ "show sas", NULL, 0, "security associations of the dataplane", run_telemetry,
+		"/unwired/sas", NULL },
 	{ "clear binding", "ADDRESS[@DOMAIN]|MN-ID", 0, "end a binding now", run_object, NULL,
 		NULL },
 	{ "reload", NULL, 0, "read the configuration and the subscribers again", run_object, NULL,

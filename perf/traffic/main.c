@@ -113,7 +113,7 @@ static int measure(const struct options *options, struct report *report)
 	int error = 0;
 
 	if (options->register_rate > 0) {
-		error = registration_run(lanes, &found);
+		error = registration_run(&lanes[0], &found);
 		report_registration(report, &found);
 	}
 	if (error != 0 || found.refused > 0) {

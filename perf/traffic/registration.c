@@ -14,7 +14,7 @@
 enum { TRIES = 5, PATIENCE_S = 1, SEQUENCE_OUT_OF_WINDOW = 135 };
 
 struct storm {
-	struct lane *lane; // the first, which sends
+	struct lane *lane;
 	struct registration *found;
 	struct {
 		uint16_t sequence; // of its last update
@@ -53,17 +53,10 @@ static uint32_t answered(const struct storm *storm)
 	return storm->found->bound + storm->found->refused;
 }
 
-// Acknowledgements come to any queue; the other lanes' lcores rest meanwhile.
-static void listen(const struct storm *storm)
-{
-	for (unsigned int i = 0; i < storm->lane->n_lanes; i++)
-		lane_receive(&storm->lane[i], 0);
-}
-
 static void listen_until(const struct storm *storm, uint64_t until_tsc)
 {
 	while (rte_rdtsc() < until_tsc && answered(storm) < storm->lane->options->n_mobiles)
-		listen(storm);
+		lane_receive(storm->lane, 0);
 }
 
 static void progress(const struct storm *storm)
@@ -87,7 +80,7 @@ static void round_run(struct storm *storm)
 		lane_send(storm->lane, ACCESS, write_update, storm);
 		next += (uint64_t)((double)hz / options->register_rate);
 		do
-			listen(storm);
+			lane_receive(storm->lane, 0);
 		while (rte_rdtsc() < next);
 		if (i % 65536 == 0)
 			progress(storm);
@@ -95,25 +88,21 @@ static void round_run(struct storm *storm)
 	listen_until(storm, rte_rdtsc() + PATIENCE_S * hz);
 }
 
-int registration_run(struct lane *lanes, struct registration *found)
+int registration_run(struct lane *lane, struct registration *found)
 {
-	struct storm storm = { .lane = lanes, .found = found };
-	uint32_t n_mobiles = lanes[0].options->n_mobiles;
+	struct storm storm = { .lane = lane, .found = found };
 	uint64_t start = rte_rdtsc();
 
-	storm.mobiles = calloc(n_mobiles, sizeof(storm.mobiles[0]));
+	storm.mobiles = calloc(lane->options->n_mobiles, sizeof(storm.mobiles[0]));
 	if (storm.mobiles == NULL)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < lanes[0].n_lanes; i++) {
-		lanes[i].heard = heard;
-		lanes[i].ctx = &storm;
-	}
-	for (unsigned int t = 0; t < TRIES && answered(&storm) < n_mobiles; t++)
+	lane->heard = heard;
+	lane->ctx = &storm;
+	for (unsigned int t = 0; t < TRIES && answered(&storm) < lane->options->n_mobiles; t++)
 		round_run(&storm);
-	for (unsigned int i = 0; i < lanes[0].n_lanes; i++)
-		lanes[i].heard = NULL;
+	lane->heard = NULL;
 	found->seconds = (double)(rte_rdtsc() - start) / (double)rte_get_tsc_hz();
 	progress(&storm);
 	free(storm.mobiles);
-	return answered(&storm) == n_mobiles ? 0 : -ETIMEDOUT;
+	return answered(&storm) == lane->options->n_mobiles ? 0 : -ETIMEDOUT;
 }

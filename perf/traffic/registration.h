@@ -12,6 +12,6 @@ struct registration {
 	double seconds;
 };
 
-// Thread: the main lcore, while all others rest.
+// Thread: the main lcore, with lane 0, which is its own.
 // Returns: 0 when all were answered, -ENOMEM, or -ETIMEDOUT when some never were.
-int registration_run(struct lane *lanes, struct registration *found);
+int registration_run(struct lane *lane, struct registration *found);

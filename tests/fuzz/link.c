@@ -61,6 +61,11 @@ static void on_punts(void *ctx, const struct api_punt *const punts[], unsigned i
 			seen->sum += punts[i]->packet[at];
 }
 
+static void on_turn(void *ctx)
+{
+	(void)ctx;
+}
+
 static void on_record(void *ctx, const struct api_rec *rec)
 {
 	struct seen *seen = ctx;
@@ -121,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.up = on_up,
 		.down = on_down,
 		.punts = on_punts,
+		.turn = on_turn,
 		.record = on_record,
 		.bulk = on_bulk };
 	int fds[2];

@@ -24,6 +24,9 @@ static_assert(
 	"'authentication':'none'"
 #define HOME NETWORK("n", "2001:db8:1::/64", "2001:db8:1::1")
 // A whole document whose only home network, only port or dataplane has more keys.
+#define HOME_IPSEC                                                                       \
+	"'name':'n','prefixes':['2001:db8:1::/64'],'agent_addresses':['2001:db8:1::1']," \
+	"'authentication':'ipsec'"
 #define WITH_HOME(more) "{" PORTS ",'home_networks':[{" HOME "," more "}]}"
 #define WITH_PORT(more) "{'dataplane':{'ports':[{'name':'p0','device':'net_null0'," more "}]}}"
 #define WITH_DATAPLANE(more) "{'dataplane':{'ports':[" PORT "]," more "}}"
@@ -259,11 +262,25 @@ static void test_networks(void)
 		{ "{" PORTS ",'home_networks':[{'name':'n','prefixes':['2001:db8:1::/64'],"
 		  "'agent_addresses':['2001:db8:1::1']}]}",
 			"F: home_networks[0].authentication: is missing (allowed: none, "
-			"auth-option)\n" },
+			"auth-option, ipsec)\n" },
 		{ "{" PORTS ",'home_networks':[{'name':'n','prefixes':['2001:db8:1::/64'],"
-		  "'agent_addresses':['2001:db8:1::1'],'authentication':'ipsec'}]}",
-			"F: home_networks[0].authentication: \"ipsec\" " NOT_YET
-			" (allowed: none, auth-option)\n" },
+		  "'agent_addresses':['2001:db8:1::1'],'authentication':'ipsec',"
+		  "'protect':['discovery','payload','payload','x']}]}",
+			"F: home_networks[0].protect[2]: is there twice (allowed: a list of: "
+			"signalling, discovery, routability, payload)\n"
+			"F: home_networks[0].protect[3]: \"x\" is unknown (allowed: a list of: "
+			"signalling, discovery, routability, payload)\n"
+			"F: home_networks[0].protect: signalling is missing (allowed: a list with "
+			"signalling)\n" },
+		{ WITH_HOME("'protect':['payload']"),
+			"F: home_networks[0].protect: has no sense without security associations "
+			"(allowed: only with authentication ipsec)\n" },
+		{ WITH_HOME("'protect':[]"),
+			"F: home_networks[0].protect: has too few or too many elements (allowed: "
+			"a list of: signalling, discovery, routability, payload)\n" },
+		{ WITH_HOME("'protect':1"),
+			"F: home_networks[0].protect: is not a list (allowed: a list of: "
+			"signalling, discovery, routability, payload)\n" },
 		{ WITH_HOME("'link':'core0'"),
 			"F: home_networks[0].link: \"core0\" " NOT_YET " (allowed: virtual)\n" },
 		{ WITH_HOME("'protocols':['mip6','pmip6','mip6','x']"),
@@ -491,6 +508,32 @@ static void test_values(void)
 	config_free(c);
 }
 
+// What follows from authentication ipsec, and what the list says instead.
+static void test_ipsec(void)
+{
+	struct config *c = parse_right(
+		"{" PORTS ",'home_networks':["
+		"{'name':'n','prefixes':['2001:db8:1::/64'],'agent_addresses':['2001:db8:1::1'],"
+		"'authentication':'ipsec'},"
+		"{'name':'m','prefixes':['2001:db8:2::/64'],'agent_addresses':['2001:db8:2::1'],"
+		"'authentication':'ipsec','protect':['payload','signalling']}]}");
+
+	CU_ASSERT_EQUAL(c->networks[0].auth, CONFIG_AUTH_IPSEC);
+	CU_ASSERT_FALSE(c->networks[0].mesg_id_required);
+	CU_ASSERT_EQUAL(c->networks[0].protect,
+		CONFIG_PROTECT_SIGNALLING | CONFIG_PROTECT_DISCOVERY | CONFIG_PROTECT_ROUTABILITY);
+	CU_ASSERT_EQUAL(c->networks[1].protect, CONFIG_PROTECT_SIGNALLING | CONFIG_PROTECT_PAYLOAD);
+	CU_ASSERT_EQUAL(c->dataplane.max_sas, CONFIG_DEFAULT_SAS);
+	config_free(c);
+	c = parse_right("{" PORTS ",'home_networks':[{" HOME "}]}");
+	CU_ASSERT_EQUAL(c->networks[0].protect, 0);
+	CU_ASSERT_EQUAL(c->dataplane.max_sas, 0);
+	config_free(c);
+	c = parse_right(WITH_DATAPLANE("'max_sas':100"));
+	CU_ASSERT_EQUAL(c->dataplane.max_sas, 100);
+	config_free(c);
+}
+
 // More home networks with all their addresses than the dataplane's tables hold.
 static void test_capacity(void)
 {
@@ -592,6 +635,11 @@ static void test_diff(void)
 		{ WITH_HOME("'max_lifetime_s':420"),
 			WITH_HOME("'max_lifetime_s':40,'prefix_deprecated':true"), "",
 			"home_networks[0].max_lifetime_s\nhome_networks[0].prefix_deprecated\n" },
+		{ "{" PORTS "}", "{" PORTS ",'home_networks':[{" HOME_IPSEC "}]}",
+			"dataplane.max_sas: restart unwired-dataplane\n", "home_networks[0]\n" },
+		{ WITH_DATAPLANE("'max_sas':65536"),
+			"{'dataplane':{'ports':[" PORT "]},'home_networks':[{" HOME_IPSEC "}]}",
+			"dataplane.max_sas: restart unwired-dataplane\n", "home_networks[0]\n" },
 		{ WITH_HOME("'max_lifetime_s':40"), WITH_TOP("'subscribers':{'file':'s'}"), "",
 			"home_networks[0]\nsubscribers.file\n" },
 	};
@@ -646,6 +694,7 @@ int main(void)
 		{ "telemetry address", test_telemetry },
 		{ "defaults", test_defaults },
 		{ "values", test_values },
+		{ "authentication ipsec", test_ipsec },
 		{ "capacity of all networks together", test_capacity },
 		{ "examples", test_files },
 		{ "files that cannot be read", test_unreadable },

@@ -35,7 +35,7 @@ static void test_import(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/subscribers.jsonl", dir);
 	copy_example(path);
-	subs = subscribers_open(dir, path, stderr);
+	subs = subscribers_open(dir, path, 1, stderr);
 	CU_ASSERT_PTR_NOT_NULL(subs);
 	if (subs != NULL) {
 		counts = subscribers_counts(subs);

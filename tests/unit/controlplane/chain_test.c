@@ -103,7 +103,7 @@ static struct control *open_control(const char *dir)
 	control->store = store_open(&options, err);
 	control->bcache = bcache_new(MAX_BINDINGS);
 	control->wheel = wheel_new(options.n_slots, clock_boot_ns());
-	control->subscribers = subscribers_open(dir, NULL, stderr);
+	control->subscribers = subscribers_open(dir, NULL, 1, stderr);
 	control->base = event_base_new();
 	control->chain = chain_new(control);
 	control->run_dir = dir;
@@ -127,10 +127,17 @@ static void close_control(struct control *control)
 	free(control);
 }
 
+static void on_turn(void *ctx)
+{
+	(void)ctx;
+}
+
 // Connects the link to the returned end of a socket pair and takes it through the hellos.
 static int connect_dataplane(struct control *control)
 {
-	struct link_handlers handlers = { .ctx = control, .hello = on_hello, .up = on_up };
+	struct link_handlers handlers = {
+		.ctx = control, .hello = on_hello, .up = on_up, .turn = on_turn
+	};
 	struct api_hello hello = { .rec = { .type = API_HELLO, .len = sizeof(hello) },
 		.version = API_VERSION,
 		.max_bindings = MAX_BINDINGS };

@@ -83,6 +83,11 @@ static void on_punts(void *ctx, const struct api_punt *const punts[], unsigned i
 	link_flush(bench->link);
 }
 
+static void on_turn(void *ctx)
+{
+	(void)ctx;
+}
+
 static void on_record(void *ctx, const struct api_rec *rec)
 {
 	(void)rec;
@@ -204,6 +209,7 @@ static struct bench *bench_new(void)
 		.up = on_up,
 		.down = on_down,
 		.punts = on_punts,
+		.turn = on_turn,
 		.record = on_record,
 		.bulk = on_bulk };
 

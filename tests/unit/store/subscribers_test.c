@@ -38,7 +38,7 @@ static void begin(const char *text)
 static struct subscribers *open_here(void)
 {
 	FILE *err = fmemopen(errors, sizeof(errors), "w");
-	struct subscribers *subs = subscribers_open(dir, source, err);
+	struct subscribers *subs = subscribers_open(dir, source, 1, err);
 	int saved = errno;
 
 	fclose(err);
@@ -268,13 +268,14 @@ static void test_many_bad(void)
 static void test_parse(void)
 {
 	struct subscriber s;
+	struct associations all;
 	char reason[SUBSCRIBER_REASON_LEN];
 	char text[1024];
 
 	strcpy(text,
 		"{\"// x\": 1, \"mn_id\": \"a\", \"keys\": [{\"// y\": 2, \"spi\": 4294967295, "
 		"\"algorithm\": \"hmac-sha1\", \"key\": \"ABCDEFabcdef0189\"}]}");
-	CU_ASSERT_EQUAL_FATAL(subscriber_line_parse(text, strlen(text), &s, reason), 0);
+	CU_ASSERT_EQUAL_FATAL(subscriber_line_parse(text, strlen(text), &s, &all, reason), 0);
 	CU_ASSERT_EQUAL(s.keys[0].spi, UINT32_MAX);
 	CU_ASSERT_EQUAL(s.keys[0].len, 8);
 	CU_ASSERT_EQUAL(memcmp(s.keys[0].key, "\xab\xcd\xef\xab\xcd\xef\x01\x89", 8), 0);
@@ -282,14 +283,14 @@ static void test_parse(void)
 		"{\"mn_id\": \"a\", \"keys\": ["
 		"{\"spi\": 300, \"algorithm\": \"hmac-sha1\", \"key\": \"0011223344556677\"},"
 		"{\"spi\": 300, \"algorithm\": \"hmac-sha1\", \"key\": \"0011223344556678\"}]}");
-	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, reason), -EINVAL);
+	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, &all, reason), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(reason, "keys[1].spi: 300 is there twice");
 	strcpy(text, "{\"mn_id\": \"a\", \"keys\": [{\"key\": \"00112233445566\"}]}");
-	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, reason), -EINVAL);
+	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, &all, reason), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(reason, "keys[0].key: must be 8 to 64 bytes in hex");
 	strcpy(text, "{\"mn_id\": \"a\", \"home_addresses\": "
 		     "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}");
-	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, reason), -EINVAL);
+	CU_ASSERT_EQUAL(subscriber_line_parse(text, strlen(text), &s, &all, reason), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(reason, "home_addresses: must be an array of at most 16 addresses");
 }
 
@@ -322,14 +323,95 @@ static void test_many(void)
 	scratch_remove(dir);
 }
 
+#define IPSEC(home, spi, key)                                            \
+	"{\"home_addresses\": [" home "], \"security_associations\": ["  \
+	"{\"use\": \"signalling\", \"direction\": \"in\", \"spi\": " spi \
+	", \"encryption\": \"aes-gcm-16\", \"encryption_key\": \"" key   \
+	"5ec4e75ec4e75ec4e75ec4e75ec4e75ec4e7\"}]}\n"
+
+// What came of a walk over the security associations.
+struct walked {
+	unsigned int n;
+	uint32_t lines[4], refs[4];
+};
+
+static int walk(void *ctx, const struct subscriber_secured *s)
+{
+	struct walked *w = ctx;
+
+	CU_ASSERT_EQUAL(s->all.n, 1);
+	CU_ASSERT_EQUAL(s->home.b[15], s->line);
+	w->refs[w->n] = s->ref;
+	w->lines[w->n++] = s->line;
+	return w->n == 3 ? -ECANCELED : 0;
+}
+
+static void test_secured(void)
+{
+	struct walked walked = { 0 };
+	struct subscriber_secured found;
+	struct subscribers *subs;
+	FILE *f;
+
+	begin("{\"mn_id\": \"plain\"}\n" IPSEC("\"2001:db8::2\"", "1000", "00ff")
+			IPSEC("\"2001:db8::3\"", "1001", "01ff"));
+	subs = open_here();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(subs);
+	CU_ASSERT_EQUAL(subscribers_counts(subs).n_secured, 2);
+	CU_ASSERT_EQUAL(subscribers_each_secured(subs, true, walk, &walked), 0);
+	CU_ASSERT_EQUAL(walked.n, 2);
+	CU_ASSERT_EQUAL(walked.lines[1], 3);
+	CU_ASSERT_EQUAL(subscribers_find_secured(subs, walked.refs[1], &found), 0);
+	CU_ASSERT_EQUAL(found.line, 3);
+	CU_ASSERT_EQUAL(found.all.list[0].spi, 1001);
+	CU_ASSERT_EQUAL(found.all.list[0].enc_key_len, 20);
+	CU_ASSERT_EQUAL(found.all.list[0].enc_key[0], 1);
+	CU_ASSERT_EQUAL(subscribers_find_secured(subs, UINT32_MAX, &found), -EBADMSG);
+
+	// What is prepared is walked as the next; the old one stays in force.
+	f = fopen(source, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs(IPSEC("\"2001:db8::1\"", "1000", "00ff"), f);
+	fclose(f);
+	CU_ASSERT_EQUAL(subscribers_prepare(subs, source, stderr), 0);
+	walked.n = 0;
+	CU_ASSERT_EQUAL(subscribers_each_secured(subs, true, walk, &walked), 0);
+	CU_ASSERT_EQUAL(walked.n, 1);
+	walked.n = 2;
+	CU_ASSERT_EQUAL(subscribers_each_secured(subs, false, walk, &walked), -ECANCELED);
+	subscribers_close(subs);
+	scratch_remove(dir);
+}
+
+static void test_secured_clash(void)
+{
+	begin(IPSEC("\"2001:db8::1\"", "1000", "00ff") IPSEC("\"2001:db8::2\"", "1000", "01ff")
+			IPSEC("\"2001:db8::3\"", "1001", "00ff")
+				IPSEC("\"2001:db8::4\", \"2001:db8::5\"", "1002", "02ff")
+					IPSEC("", "1003", "03ff"));
+	CU_ASSERT_PTR_NULL(open_here());
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+		errors, "line 2: security_associations[0].spi: line 1 has the same inbound\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors,
+		"line 3: security_associations[0].encryption_key: line 1 has the same, and no two "
+		"may share one\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors,
+		"line 4: home_addresses: must be one address with security_associations\n"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(errors, "line 5: line: mn_id or home_addresses must be there\n"));
+	CU_ASSERT_PTR_NULL(strstr(errors, "5ec4e7")); // never a key
+	scratch_remove(dir);
+}
+
 static void test_pack(void)
 {
 	struct subscriber a, b;
+	struct associations all;
 	char reason[SUBSCRIBER_REASON_LEN];
 	uint8_t buf[SUBSCRIBER_BYTES_MAX], again[SUBSCRIBER_BYTES_MAX];
 	size_t len;
 
-	CU_ASSERT_EQUAL_FATAL(subscriber_line_parse(ALICE, strlen(ALICE), &a, reason), 0);
+	CU_ASSERT_EQUAL_FATAL(subscriber_line_parse(ALICE, strlen(ALICE), &a, &all, reason), 0);
 	len = subscriber_line_pack(&a, buf, sizeof(buf));
 	for (size_t i = 0; i < len; i++)
 		CU_ASSERT_EQUAL(subscriber_line_unpack(buf, i, &b), -EBADMSG);
@@ -351,6 +433,8 @@ int main(void)
 		{ "many bad lines", test_many_bad },
 		{ "one line", test_parse },
 		{ "many", test_many },
+		{ "security associations", test_secured },
+		{ "security associations that clash", test_secured_clash },
 		{ "packing", test_pack },
 		CU_TEST_INFO_NULL,
 	};

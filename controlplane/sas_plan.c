@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The table of security associations that the files ask for, made beside the one in force.
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "controlplane/sas.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+
+// A table in the making.
+struct plan {
+	struct control *control; // borrowed
+	const struct networks *networks; // borrowed
+	struct sas *sas;
+	uint64_t now_s;
+	uint32_t n_mobiles;
+	struct sas_slot
+		*homeless; // owned: mobiles that no slot is known of, or whose slot is taken
+	uint32_t n_homeless, room_homeless;
+};
+
+static uint64_t settings_of(const struct association *a)
+{
+	struct {
+		uint64_t life_packets, life_bytes;
+		uint32_t lifetime_s, replay_window, has_esn, spi;
+	} s = { .life_packets = a->life_packets,
+		.life_bytes = a->life_bytes,
+		.lifetime_s = a->lifetime_s,
+		.replay_window = a->replay_window,
+		.has_esn = a->has_esn,
+		.spi = a->spi };
+
+	return XXH3_64bits(&s, sizeof(s));
+}
+
+// What the reserve has of an association; a new one is put there. A damaged entry is as good as none, but
+// where numbers must not be used again.
+static int remember(struct plan *plan, const struct association *a,
+	const struct association_mark *mark, struct reserve_entry *entry)
+{
+	struct reserve *reserve = plan->control->reserve;
+	int error = reserve_find(reserve, mark, entry);
+
+	if (error != -ENOENT && error != -EBADMSG)
+		return error;
+	*entry = (struct reserve_entry){ .end = 1, .since_s = plan->now_s };
+	if (error == -EBADMSG && a->direction == API_SA_OUT && association_has_counter(a))
+		entry->flags = RESERVE_LOST;
+	return reserve_put(reserve, mark, entry);
+}
+
+static int make_entry(struct plan *plan, const struct association *a, const struct ip6 *home,
+	struct sas_entry *out)
+{
+	struct reserve_entry entry;
+	int error;
+
+	*out = (struct sas_entry){ .settings = settings_of(a),
+		.lifetime_s = a->lifetime_s,
+		.spi = a->spi,
+		.use = a->use,
+		.direction = a->direction,
+		.has_esn = a->has_esn,
+		.has_counter = association_has_counter(a) };
+	association_mark(a, home, &out->mark);
+	error = remember(plan, a, &out->mark, &entry);
+	if (error != 0)
+		return error;
+	out->since_s = entry.since_s;
+	out->limit = entry.end;
+	out->flags = entry.flags;
+	if ((entry.flags & RESERVE_LOST) != 0 && a->direction == API_SA_OUT)
+		out->state = SAS_LOST;
+	if ((entry.flags & RESERVE_EXPIRED) != 0)
+		out->state = SAS_EXPIRED;
+	return 0;
+}
+
+// Stands for what mobiles of a network are told of its prefixes.
+static uint64_t prefixes_of(const struct config_network *network)
+{
+	uint64_t digest = XXH3_64bits_withSeed(network->prefixes,
+		network->n_prefixes * sizeof(network->prefixes[0]),
+		network->prefix_valid_lifetime_s);
+
+	return digest + network->prefix_deprecated;
+}
+
+static int make_slot(struct plan *plan, const struct subscriber_secured *s,
+	const struct reserve_home *home, const struct config_network *network, struct sas_slot *out)
+{
+	const struct associations *all = &s->all;
+	int error = 0;
+
+	*out = (struct sas_slot){ .home = *home,
+		.line = s->line,
+		.ref = s->ref,
+		.protect = network->protect | all->protect,
+		.n = all->n,
+		.prefixes = prefixes_of(network) };
+	out->list = calloc(all->n, sizeof(out->list[0]));
+	if (out->list == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < all->n && error == 0; i++)
+		error = make_entry(plan, &all->list[i], &home->home, &out->list[i]);
+	if (error != 0)
+		free(out->list);
+	return error;
+}
+
+// Puts a mobile into a slot that is free.
+static void put_slot(struct plan *plan, uint32_t slot, const struct sas_slot *from)
+{
+	struct sas *sas = plan->sas;
+	uint64_t hash = sas_hash(&from->home);
+	uint32_t pos = hindex_start(&sas->index, hash);
+
+	sas->slots[slot] = *from; // moved
+	sas->n_slots++;
+	if (sas->top <= slot)
+		sas->top = slot + 1;
+	sas->n_entries += from->n;
+	while (hindex_candidate(&sas->index, hash, &pos) != HINDEX_NONE)
+		pos = hindex_after(&sas->index, pos);
+	hindex_put(&sas->index, pos, hash, slot);
+}
+
+static int put_homeless(struct plan *plan, const struct sas_slot *from)
+{
+	if (plan->n_homeless == plan->room_homeless) {
+		uint32_t room = plan->room_homeless == 0 ? 256 : 2 * plan->room_homeless;
+		struct sas_slot *more = reallocarray(plan->homeless, room, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		plan->homeless = more;
+		plan->room_homeless = room;
+	}
+	plan->homeless[plan->n_homeless++] = *from; // moved
+	return 0;
+}
+
+// The network that a home address has its associations in, and the domain. Returns: borrowed or NULL.
+static const struct config_network *network_of(
+	const struct plan *plan, const struct ip6 *home, uint32_t *domain)
+{
+	const struct networks *networks = plan->networks;
+
+	for (unsigned int i = 0; i < networks->n_order; i++) {
+		const struct networks_prefix *p = &networks->prefixes[networks->order[i]];
+
+		if (p->network->auth != CONFIG_AUTH_IPSEC || !prefix_contains(&p->prefix, home))
+			continue;
+		*domain = p->domain;
+		return p->network;
+	}
+	return NULL;
+}
+
+// Takes one mobile of the walk through the subscribers.
+static int add(void *ctx, const struct subscriber_secured *s)
+{
+	struct plan *plan = ctx;
+	struct sas *sas = plan->sas;
+	struct reserve_home key = { .home = s->home };
+	const struct config_network *network = network_of(plan, &s->home, &key.domain);
+	struct sas_slot made;
+	uint32_t slot = 0;
+	int error;
+
+	if (network == NULL) {
+		sas->n_unplaced++;
+		return 0;
+	}
+	if (++plan->n_mobiles >= sas->max)
+		return 0; // counts them; reported at the end
+	key.agent = network->agent_addresses[0];
+	error = make_slot(plan, s, &key, network, &made);
+	if (error != 0)
+		return error;
+	error = reserve_find_slot(plan->control->reserve, &key, &slot);
+	if (error == 0 && slot > 0 && slot < sas->max && sas->slots[slot].n == 0)
+		put_slot(plan, slot, &made);
+	else
+		error = put_homeless(plan, &made);
+	if (error != 0)
+		free(made.list);
+	return error;
+}
+
+// Gives the lowest free slots to those without one.
+static int house(struct plan *plan)
+{
+	uint32_t slot = 1;
+
+	for (; plan->n_homeless > 0; plan->n_homeless--) {
+		const struct sas_slot *from = &plan->homeless[plan->n_homeless - 1];
+		int error;
+
+		while (plan->sas->slots[slot].n > 0)
+			slot++; // there are more slots than mobiles
+		error = reserve_put_slot(plan->control->reserve, &from->home, slot);
+		if (error != 0)
+			return error;
+		put_slot(plan, slot, from);
+	}
+	return 0;
+}
+
+// Makes room to say what the new table has, and what of the old one goes.
+static int make_queues(struct plan *plan)
+{
+	const struct sas *old = plan->control->sas;
+	struct sas *sas = plan->sas;
+
+	sas->queue = calloc(sas->n_entries + 1, sizeof(sas->queue[0]));
+	sas->gone =
+		calloc((old != NULL ? old->n_entries + old->n_gone : 0) + 1, sizeof(sas->gone[0]));
+	return sas->queue == NULL || sas->gone == NULL ? -ENOMEM : 0;
+}
+
+static int fill(struct plan *plan, FILE *err)
+{
+	struct reserve *reserve = plan->control->reserve;
+	int error = reserve_begin(reserve);
+
+	if (error == 0)
+		error = subscribers_each_secured(plan->control->subscribers, true, add, plan);
+	if (error == 0 && plan->n_mobiles > 0 && plan->n_mobiles >= plan->sas->max) {
+		fprintf(err,
+			"subscribers: %u mobiles have security associations (dataplane.max_sas "
+			"allows %u)\n",
+			plan->n_mobiles, plan->sas->max > 0 ? plan->sas->max - 1 : 0);
+		error = -EINVAL;
+	}
+	if (error == 0)
+		error = house(plan);
+	if (error == 0)
+		error = make_queues(plan);
+	if (error != 0) {
+		reserve_abort(reserve);
+		return error;
+	}
+	return reserve_commit(reserve);
+}
+
+static int make_table(struct sas *sas, uint32_t max_sas)
+{
+	sas->max = max_sas;
+	sas->slots = calloc((size_t)max_sas + 1, sizeof(sas->slots[0]));
+	return sas->slots == NULL ? -ENOMEM : hindex_init(&sas->index, max_sas);
+}
+
+struct sas *sas_plan(
+	struct control *control, const struct networks *networks, uint32_t max_sas, FILE *err)
+{
+	struct plan plan = { .control = control,
+		.networks = networks,
+		.sas = calloc(1, sizeof(*plan.sas)),
+		.now_s = clock_wall_ns() / CLOCK_NS_PER_S };
+	int error = plan.sas == NULL ? -ENOMEM : make_table(plan.sas, max_sas);
+
+	if (error == 0)
+		error = fill(&plan, err);
+	for (uint32_t i = 0; i < plan.n_homeless; i++)
+		free(plan.homeless[i].list);
+	free(plan.homeless);
+	if (error == 0)
+		return plan.sas;
+	if (error != -EINVAL)
+		fprintf(err, "security associations: %s\n", strerror(-error));
+	sas_free(plan.sas);
+	errno = -error;
+	return NULL;
+}
+
+// Marks what of a mobile must not send again.
+static int lose(void *ctx, const struct subscriber_secured *s)
+{
+	const struct associations *all = &s->all;
+	static struct log_limit limit = { .per_second = 1 };
+	static const struct reserve_entry lost = { .end = 1, .flags = RESERVE_LOST };
+	struct reserve *reserve = ctx;
+	int error = 0;
+
+	for (unsigned int i = 0; i < all->n && error == 0; i++) {
+		const struct association *a = &all->list[i];
+		struct association_mark mark;
+		struct reserve_entry entry;
+
+		if (a->direction != API_SA_OUT || !association_has_counter(a))
+			continue;
+		association_mark(a, &s->home, &mark);
+		error = reserve_find(reserve, &mark, &entry);
+		if (error != -ENOENT)
+			continue;
+		log_write_limited(&limit, LOG_LEVEL_ERR,
+			"sequence_lost line=%u spi=%u remedy=\"give it new keys\"", s->line,
+			a->spi);
+		error = reserve_put(reserve, &mark, &lost);
+	}
+	return error;
+}
+
+int sas_recover(const char *state_dir, struct reserve *reserve)
+{
+	int error = reserve_begin(reserve);
+
+	if (error != 0)
+		return error;
+	error = subscribers_each_foreign(state_dir, reserve_id(reserve), lose, reserve);
+	if (error == 0)
+		return reserve_commit(reserve);
+	reserve_abort(reserve);
+	return error;
+}
