@@ -142,6 +142,8 @@ static size_t dump_head(uint16_t type)
 		return sizeof(struct nhmsg);
 	case RTM_GETADDR:
 		return sizeof(struct ifaddrmsg);
+	case RTM_GETRULE:
+		return sizeof(struct fib_rule_hdr);
 	default:
 		return sizeof(struct rtmsg);
 	}
@@ -329,6 +331,52 @@ int netlink_rule(int fd, const struct netlink_rule *rule)
 	}
 	error = talk(fd, nlh);
 	return error == -EEXIST ? 0 : error;
+}
+
+// What netlink_rules_flush finds in the dump, as the kernel says it; deleting goes on after it.
+struct rules {
+	unsigned int n;
+	uint8_t found[32][REQUEST_MAX] __attribute__((aligned(8)));
+};
+
+static int rules_see(const struct nlmsghdr *nlh, void *arg)
+{
+	struct rules *rules = arg;
+	const struct nlattr *attr;
+	bool is_ours = false;
+
+	if (nlh->nlmsg_type != RTM_NEWRULE || nlh->nlmsg_len > REQUEST_MAX ||
+		mnl_nlmsg_get_payload_len(nlh) < sizeof(struct fib_rule_hdr) ||
+		rules->n == sizeof(rules->found) / sizeof(rules->found[0]))
+		return 0;
+	mnl_attr_for_each (attr, nlh, sizeof(struct fib_rule_hdr)) {
+		if (mnl_attr_get_type(attr) == FRA_PROTOCOL && mnl_attr_get_payload_len(attr) == 1)
+			is_ours = mnl_attr_get_u8(attr) == NETLINK_PROTO;
+	}
+	if (is_ours)
+		memcpy(rules->found[rules->n++], nlh, nlh->nlmsg_len);
+	return 0;
+}
+
+int netlink_rules_flush(int fd, uint8_t family)
+{
+	static uint8_t buf[NETLINK_BUF] __attribute__((aligned(8)));
+	static struct rules rules;
+	int error;
+
+	do {
+		rules.n = 0;
+		error = netlink_dump(fd, RTM_GETRULE, family, buf, rules_see, &rules);
+		for (unsigned int i = 0; error == 0 && i < rules.n; i++) {
+			struct nlmsghdr *nlh = (void *)rules.found[i];
+
+			nlh->nlmsg_type = RTM_DELRULE;
+			nlh->nlmsg_flags = 0;
+			nlh->nlmsg_pid = 0;
+			error = talk(fd, nlh);
+		}
+	} while (error == -EINTR || (error == 0 && rules.n > 0));
+	return error;
 }
 
 int netlink_neighbor(int fd, bool keep, uint32_t ifindex, const struct ip6 *address)

@@ -64,6 +64,10 @@ struct netlink_rule {
 // Adds a rule, unless the same is there. Returns: 0 or negative errno.
 int netlink_rule(int fd, const struct netlink_rule *rule);
 
+// Deletes all rules of a family that netlink_rule put there, in this life of the process or an earlier
+// one. Returns: 0 or negative errno.
+int netlink_rules_flush(int fd, uint8_t family);
+
 // Has the kernel resolve and keep (NTF_EXT_MANAGED), or forget, a neighbour. Does not wait: a refusal
 // comes back as a message to read. Returns: 0 or negative errno of the sending.
 int netlink_neighbor(int fd, bool keep, uint32_t ifindex, const struct ip6 *address);

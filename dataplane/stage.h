@@ -44,8 +44,9 @@ void stage_tx(struct worker *w);
 
 // --- Shared by stages --------------------------------------------------------------------------
 
-// The binding of a home address, or NULL. Owns: borrowed for this turn.
-const struct binding *stage_binding_of(const struct worker *w, const struct ip6 *home);
+// The binding of a home address of a domain, or NULL. Owns: borrowed for this turn.
+const struct binding *stage_binding_of(
+	const struct worker *w, uint8_t domain, const struct ip6 *home);
 
 // The offset of the Home Address option in the headers of m up to offset `upper`, which stage_upper found.
 // Returns: of its first byte; 0 without one; negative when there are two, one before a routing header or
@@ -53,8 +54,9 @@ const struct binding *stage_binding_of(const struct worker *w, const struct ip6 
 int stage_home_option(const struct rte_mbuf *m, unsigned int upper);
 
 // Hands a Mobility Header message, which begins off bytes into m (moved), to control as far as its
-// sender, its class and control's pace allow (dataplane/police.h).
-void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off);
+// sender, its class and control's pace allow (dataplane/police.h). domain is that of the mobiles of the
+// address that it was sent to.
+void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain);
 
 // Finds the upper-layer protocol behind hop-by-hop, destination options and routing headers of the
 // packet in m, within its first segment. Shape: *off bytes from the IPv6 header to it.

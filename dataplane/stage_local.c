@@ -103,7 +103,7 @@ void stage_local(struct worker *w)
 			pkt_meta(m)->outer_len = (uint16_t)off;
 			lane_add(&w->tunnel, m, in->nh[i]);
 		} else if (proto == PROTO_MH) {
-			stage_punt(w, m, off);
+			stage_punt(w, m, off, in->nh[i]->domain);
 		} else if (unlikely(proto == PROTO_FRAGMENT && is_our_fragment(m, off))) {
 			m = reassembly_add(w, m, off);
 			if (m != NULL)

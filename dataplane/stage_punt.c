@@ -27,9 +27,9 @@ static const struct ip6 *home_of(struct rte_mbuf *m, unsigned int off)
 }
 
 static enum police_class class_of(
-	const struct worker *w, const struct ip6 *source, const struct ip6 *home)
+	const struct worker *w, uint8_t domain, const struct ip6 *source, const struct ip6 *home)
 {
-	const struct binding *binding = stage_binding_of(w, home);
+	const struct binding *binding = stage_binding_of(w, domain, home);
 
 	if (binding == NULL)
 		return POLICE_UNKNOWN;
@@ -43,7 +43,7 @@ static bool is_binding_update(const struct rte_mbuf *m, unsigned int off)
 		       MH_TYPE_BINDING_UPDATE;
 }
 
-void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off)
+void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain)
 {
 	static const enum drop_reason over_class[POLICE_CLASSES] = {
 		[POLICE_KNOWN] = DROP_police_class0,
@@ -61,7 +61,7 @@ void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off)
 	// How the packet came, which no sender can forge where it came through a tunnel.
 	if (meta->flags & PKT_TUNNELLED)
 		ip = (const void *)((const uint8_t *)ip - meta->outer_len);
-	class = class_of(w, &ip->src, home);
+	class = class_of(w, domain, &ip->src, home);
 	sender = police_sender(&ip->src, home);
 	verdict = police_take(class, sender, w->now_tsc);
 	if (unlikely(verdict != POLICE_PASS)) {

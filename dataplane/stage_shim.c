@@ -39,14 +39,15 @@ bool stage_is_own_source(struct rte_mbuf *m)
 	return nexthop_get(idx)->type == NEXTHOP_LOCAL;
 }
 
-const struct binding *stage_binding_of(const struct worker *w, const struct ip6 *home)
+const struct binding *stage_binding_of(
+	const struct worker *w, uint8_t domain, const struct ip6 *home)
 {
 	union bindtab_key key;
 	struct binding *b;
 	const struct nexthop *nh;
 	uint32_t idx;
 
-	fib6_lookup_bulk(DOMAIN_TRANSPORT, home, &idx, 1);
+	fib6_lookup_bulk(domain, home, &idx, 1);
 	nh = nexthop_get(idx);
 	if (nh->type != NEXTHOP_HOME)
 		return NULL;
@@ -118,7 +119,7 @@ bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper)
 		worker_drop(w, m, DROP_home_option_bad);
 		return false;
 	}
-	b = stage_binding_of(w, &home);
+	b = stage_binding_of(w, DOMAIN_TRANSPORT, &home);
 	if (b == NULL && !__atomic_load_n(&anchor_is_filled, __ATOMIC_RELAXED)) {
 		worker_drop(w, m, DROP_not_filled);
 		return false;

@@ -48,6 +48,11 @@ int twin_init(void)
 	error = netdev_set_flags("lo", IFF_UP, 0);
 	if (error == 0)
 		error = netlink_address_flush(requests, lo_ifindex);
+	// Of VLANs and addresses that the configuration no longer has, too.
+	if (error == 0)
+		error = netlink_rules_flush(requests, AF_INET);
+	if (error == 0)
+		error = netlink_rules_flush(requests, AF_INET6);
 	if (error != 0) {
 		log_err("twin_lo_failed error=%s", strerror(-error));
 		twin_free();

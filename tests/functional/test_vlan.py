@@ -3,6 +3,7 @@
 """VLANs, and mobility domains behind them whose addresses overlap."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6Packet
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from harness import ether
+from harness import ether, mip6
 from harness.lab import ACCESS_PEER, CORRESPONDENT, Lab, configuration, network
 
 pytestmark = pytest.mark.sanitize
@@ -25,6 +26,7 @@ GATEWAY6 = {RED: "2001:db8:f1::8", BLUE: "2001:db8:f1::9"}
 FAR4, FAR6 = "203.0.113.9", "2001:db8:20::20"  # behind the gateway of either domain
 PLAIN_BOX, PLAIN_HOST = "2001:db8:f3::1", "2001:db8:f3::9"
 HOME = "2001:db8:50::1:7"  # a home address of both domains
+N_STRANGERS = 800
 AGENT = {RED: "2001:db8:a9::1", BLUE: "2001:db8:a9::2"}
 
 
@@ -278,6 +280,28 @@ def test_tunnels_end_in_domain_0_only(lab, mobiles):
                        mark) == 0
 
 
+def test_signalling_is_classed_by_the_bindings_of_the_domain(lab, mobiles):
+    """A mobile of a domain is known: while strangers fill their half of the window, it is heard."""
+    packet = bytes(mip6.binding_update("2001:db8:1::beef", "2001:db8:a7::66", "2001:db8:1::1", 1))
+    strangers = [packet[:8] + mip6.packed(f"2001:db8:a7:{n:x}::66") + packet[24:]
+                 for n in range(N_STRANGERS)]
+
+    def status(key):
+        return lab.box.telemetry("/unwired/status")[key]
+    control = lab.box.control.popen
+    control.send_signal(signal.SIGSTOP)
+    try:
+        lab.access.send(*strangers)
+        lab.box.wait_for(lambda: status("punts_waiting") >= 100, 5, "a queue of strangers")
+        ether.settle(lab.box)
+        on_way = status("punts_on_way")
+        mark, seq = mobiles[RED].send_update()
+        lab.box.wait_for(lambda: status("punts_on_way") == on_way + 1, 5, "the known one's turn")
+    finally:
+        control.send_signal(signal.SIGCONT)
+    assert mobiles[RED].answer(mark, seq, timeout_s=20).status == 0
+
+
 def test_too_big_for_the_tunnel_is_told_in_the_domain(lab, mobiles):
     mark = lab.core.mark()
     ether.send(lab.core, udp6(GATEWAY6[BLUE], HOME, 1480), vlan=BLUE)
@@ -324,3 +348,24 @@ def test_carrier_of_the_port_is_that_of_its_vlans(lab):
         netns.run("ip", "-n", peer, "link", "set", "p0", "up")
     lab.box.wait_for(lambda: sum(r["prefix"] == "203.0.113.0/24"
                                  for r in lab.box.rows("routes")) == 2, 5, "the routes again")
+
+
+def test_rules_of_vlans_that_are_gone_go_with_the_next_start(lab):
+    stale = ["ip", "rule", "add", "iif", "core0.400", "table", "10007", "pref", "180", "protocol",
+             "191"]
+    foreign = ["ip", "-6", "rule", "add", "iif", "core0.400", "table", "77", "pref", "185"]
+    for words in (stale, [stale[0], "-6", *stale[1:]], foreign):
+        lab.ha_run(*words)
+
+    def rules():
+        return lab.ha_run("ip", "rule"), lab.ha_run("ip", "-6", "rule")
+    before = [sorted(text.splitlines()) for text in rules()]
+    assert all("core0.400" in text for text in rules())
+    lab.box.dataplane.end(30)
+    lab.box.start_dataplane()
+    lab.box.wait_synced()
+    for was, text in zip(before, rules()):
+        assert "10007" not in text
+        # Ours are there again, and once; those of others stay.
+        assert sorted(text.splitlines()) == [line for line in was if "10007" not in line]
+    lab.ha_run("ip", "-6", "rule", "del", "pref", "185")
