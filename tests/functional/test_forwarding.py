@@ -253,7 +253,8 @@ def spoofs():
         "inner-source-of-another-mobile": (
             lambda m, o, p: m.tunnelled(m.up_inner(p, src=o.home)), "tunnel_wrong_source"),
         "inner-source-not-bound": (
-            lambda m, o, p: m.tunnelled(m.up_inner(p, src=m.home + "99")), "tunnel_unbound"),
+            lambda m, o, p: m.tunnelled(m.up_inner(p, src=f"2001:db8:1::99:{m.number:x}")),
+            "tunnel_unbound"),
         "inner-source-not-at-home": (
             lambda m, o, p: m.tunnelled(m.up_inner(p, src=CORRESPONDENT)), "tunnel_unbound"),
         "inner-source-is-the-agent": (

@@ -64,7 +64,8 @@ class PlayedControl:
         self.done.clear()
         self.send(SYNC_BEGIN, struct.pack("=QII", self.sync_id, HOLD_S, 0))
         self.send(AGENT_SET, struct.pack("=HHI", 0, 0, 0) + raw("2001:db8:1::1"))
-        self.send(PREFIX_SET, struct.pack("=HBBI", 1, 128, 64, 0) + raw("2001:db8:1::"))
+        self.send(PREFIX_SET, struct.pack("=HBBI", 1, 128, 64, 0) + raw("2001:db8:1::") +
+                  bytes(8))
         self.bind(*numbers)
         self.send(SYNC_END, struct.pack("=QII", self.sync_id, force, 0))
         return self.next_done()
