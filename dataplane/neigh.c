@@ -67,6 +67,7 @@ static int16_t buckets[N_BUCKETS];
 static int16_t free_target;
 static int16_t oldest, newest;
 static unsigned int n_strangers; // targets that are no gateways
+static uint32_t n_waiting; // packets; atomic, others read it relaxed
 static uint64_t
 	strangers_spent_ns[CONFIG_MAX_LINKS]; // token buckets: time up to which all is spent
 
@@ -236,8 +237,14 @@ void neigh_park(
 		return;
 	}
 	target->pkts[target->n++] = pkt;
+	__atomic_store_n(&n_waiting, n_waiting + 1, __ATOMIC_RELAXED);
 	if (target->n == 1)
 		ask(port, target_address, true);
+}
+
+uint32_t neigh_waiting(void)
+{
+	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED);
 }
 
 void neigh_announce(uint16_t port, const struct ip6 *target, enum neigh_event event)
@@ -264,6 +271,7 @@ static void finish(uint16_t port, const struct ip6 *address,
 		return;
 	n = targets[*link].n;
 	memcpy(pkts, targets[*link].pkts, n * sizeof(*pkts));
+	__atomic_store_n(&n_waiting, n_waiting - n, __ATOMIC_RELAXED);
 	release(link); // first: what goes on may be parked again
 	fate(pkts, n);
 }

@@ -41,6 +41,9 @@ void neigh_free(void);
 // nobody from resolving a next hop.
 void neigh_park(uint16_t port, const struct ip6 *target, bool is_gateway, struct rte_mbuf *pkt);
 
+// Packets that wait now. Thread: any.
+uint32_t neigh_waiting(void);
+
 // What the mirror tells of a neighbour.
 enum neigh_event {
 	NEIGH_USABLE, // has a link-layer address: parked packets go on

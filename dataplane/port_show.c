@@ -9,6 +9,20 @@
 
 #include "dataplane/port.h"
 #include "dataplane/show_gate.h"
+#include "dataplane/worker.h"
+
+// What the workers had from a port and sent to it.
+static void describe_workers(struct rte_tel_data *d, const struct port *port)
+{
+	uint64_t rx = 0, tx = 0;
+
+	for (uint16_t i = 0; i < n_workers; i++) {
+		rx += stat_read(&workers[i].stats.ports[port->index].rx);
+		tx += stat_read(&workers[i].stats.ports[port->index].tx);
+	}
+	rte_tel_data_add_dict_u64(d, "worker_rx", rx);
+	rte_tel_data_add_dict_u64(d, "worker_tx", tx);
+}
 
 // One port as a dict. Returns: owned, or NULL without memory.
 static struct rte_tel_data *describe(const struct port *port)
@@ -37,6 +51,7 @@ static struct rte_tel_data *describe(const struct port *port)
 	rte_tel_data_add_dict_u64(d, "tx_packets", stats.opackets);
 	rte_tel_data_add_dict_u64(d, "tx_bytes", stats.obytes);
 	rte_tel_data_add_dict_u64(d, "tx_errors", stats.oerrors);
+	describe_workers(d, port);
 	return d;
 }
 

@@ -11,6 +11,7 @@
 
 #include "dataplane/link.h"
 #include "dataplane/mirror_sync.h"
+#include "dataplane/neigh.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/police.h"
 #include "dataplane/pump.h"
@@ -56,6 +57,7 @@ static int show_status(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_add_dict_u64(d, "sent", stat_read(&pump_stats.sent));
 	rte_tel_data_add_dict_u64(d, "parked", stat_read(&pump_stats.parked));
 	rte_tel_data_add_dict_u64(d, "unparked", stat_read(&pump_stats.unparked));
+	rte_tel_data_add_dict_u64(d, "waiting_for_neighbors", neigh_waiting());
 	rte_tel_data_add_dict_u64(d, "injected", stat_read(&pump_stats.injected));
 	rte_tel_data_add_dict_u64(d, "routes_ip4", stat_read(&mirror_status.routes[FIB_IP4]));
 	rte_tel_data_add_dict_u64(d, "routes_ip6", stat_read(&mirror_status.routes[FIB_IP6]));

@@ -4,11 +4,17 @@
 // What became of every packet. A packet that a worker took in leaves as sent, handed to the main
 // lcore or to another worker, or dropped for one named reason; so for each worker, at rest,
 //   rx + from_main + from_peers + made = tx + to_main + to_peers + sum(drops) + absorbed + held.
+// A packet may leave by another port than it came by, so there is no such sum for a port. What holds for
+// each port is that its driver gave as many frames as the workers had from it, and took (or refused, which
+// are its errors) as many as they sent: exactly so for AF_PACKET, whose driver counts what it hands out;
+// a network card's own counters may be read a little later.
 #pragma once
 
 #include <stdint.h>
 
 #include <rte_common.h>
+
+#include "config/config.h"
 
 // name, what it means.
 #define DROP_REASONS(X)                                                                           \
@@ -99,6 +105,9 @@ struct worker_stats {
 	uint64_t bursts;
 	uint64_t sleeps;
 	uint64_t held; // gauge: in the again lane and in reassembly
+	struct {
+		uint64_t rx, tx;
+	} ports[CONFIG_MAX_PORTS]; // of rx and tx
 	uint64_t drops[DROP_MAX];
 } __rte_cache_aligned;
 

@@ -111,6 +111,7 @@ static void out_flush(struct worker *w, uint8_t port)
 		w->stats.tx_bytes += w->out[port].pkts[i]->pkt_len;
 	sent = rte_eth_tx_burst(ports[port].dpdk_id, w->id, w->out[port].pkts, n);
 	w->stats.tx += sent;
+	w->stats.ports[port].tx += sent;
 	for (uint16_t i = sent; i < n; i++) {
 		w->stats.tx_bytes -= w->out[port].pkts[i]->pkt_len;
 		worker_drop(w, w->out[port].pkts[i], DROP_tx_full);
@@ -179,6 +180,7 @@ static unsigned int take_ports(struct worker *w)
 		if (n == 0)
 			continue;
 		w->stats.rx += n;
+		w->stats.ports[q->port].rx += n;
 		w->stats.bursts++;
 		stage_classify(w, q->port, pkts, n);
 		run_stages(w);

@@ -8,7 +8,7 @@ import time
 import urllib.request
 
 import planted
-from harness import netns
+from harness import account, netns
 from probe import LATE_S
 
 SETTLE_S = 4.0  # for buffers, queues and counters to come to rest
@@ -80,8 +80,7 @@ def one_true_answer(run, row):
 
 def conservation(run, _row):
     """I7"""
-    for worker in _within(run.bed.lab.unaccounted, lambda wrong: not wrong):
-        yield f"packets unaccounted for: {worker}"
+    yield from account.problems(run.bed.box)
 
 
 def bounded(run, _row):

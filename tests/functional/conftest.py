@@ -12,6 +12,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness import account  # noqa: E402
+from harness.box import Box  # noqa: E402
 from harness.lab import Lab, network  # noqa: E402
 
 
@@ -47,6 +49,14 @@ def pytest_configure():
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, end)
+
+
+@pytest.fixture(autouse=True)
+def account_adds_up():
+    """After every test: of each box that still runs, also those that tests share."""
+    yield
+    problems = [p for box in Box.running() for p in account.problems(box)]
+    assert not problems, "\n".join(problems)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,9 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
+
+from . import account
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("UNWIRED_BUILD", ROOT / "build-test")).resolve()
@@ -81,6 +84,8 @@ class Process:
 class Box:
     """A home agent in a namespace, its files in a directory of its own."""
 
+    _all = weakref.WeakSet()
+
     def __init__(self, namespace, config, subscribers=None, after_dataplane=None):
         self.namespace = namespace
         self.config = config
@@ -93,7 +98,9 @@ class Box:
         self.config_file = self.dir / "unwired.json"
         self.dataplane = None
         self.control = None
+        self.buffers_at_start = 0
         self.problems = []
+        self._all.add(self)
         if subscribers is not None:
             self.write_subscribers(subscribers)
             config["subscribers"] = {"file": "subscribers.jsonl"}
@@ -127,6 +134,7 @@ class Box:
 
     def start_dataplane(self):
         self.dataplane = self._start(DATAPLANE, "dataplane")
+        self.buffers_at_start = account.buffers(self)
         self.after_dataplane()
 
     def start_control(self):
@@ -162,7 +170,12 @@ class Box:
             client.connect(str(self.run_dir / "dpdk" / "unwired" / "dpdk_telemetry.v2"))
             client.recv(1024)
             client.send(command.encode())
-            return json.loads(client.recv(1 << 16))[command]
+            return json.loads(client.recv(1 << 16))[command.partition(",")[0]]
+
+    @classmethod
+    def running(cls):
+        """All whose dataplane runs."""
+        return [box for box in cls._all if box.dataplane is not None and box.dataplane.alive]
 
     def sync(self):
         """How far the dataplane has what control knows, in one word; None while control is away."""

@@ -12,13 +12,12 @@ import itertools
 import os
 import pathlib
 import shutil
-import time
 
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.packet import Raw
 
-from . import decode, mip6, netns
+from . import account, decode, mip6, netns
 from .box import Box
 from .netns import Namespaces
 from .wire import Wire
@@ -132,23 +131,7 @@ class Lab:
         """The counters of each worker."""
         return sorted(self.box.rows("workers"), key=lambda w: w["worker"])
 
-    def unaccounted(self):
-        """The workers whose counters do not add up: what came in has left or was dropped."""
-        return [w for w in self.workers()
-                if w["rx"] + w["from_main"] + w["from_peers"] + w["made"] !=
-                w["tx"] + w["to_main"] + w["to_peers"] + w["drops"] + w["absorbed"] + w["held"]]
-
     # The end.
-
-    def _account(self):
-        """Sentences about counters that do not add up even when the box has come to rest."""
-        deadline = time.monotonic() + 2
-        try:
-            while (wrong := self.unaccounted()) and time.monotonic() < deadline:
-                time.sleep(0.1)
-        except Exception as error:  # the box is broken, and that is the finding
-            return [f"the workers' counters cannot be read: {error}"]
-        return [f"packets unaccounted for: {w}" for w in wrong]
 
     def close(self):
         """Ends the box and takes everything away. Returns what was wrong, a list of sentences."""
@@ -163,7 +146,7 @@ class Lab:
             wire.close()
         if self.box is not None:
             if self.box.dataplane is not None and self.box.dataplane.alive:
-                problems += self._account()
+                problems += account.problems(self.box)
             problems += self.box.close()
             for pcap in self.box.dir.glob("*.pcap") if self.judges_form else ():
                 problems += [f"tshark on {pcap.name}: {line}" for line in decode.complaints(pcap)]
