@@ -8,6 +8,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/base/hash.h"
+#include "dataplane/bucket.h"
 #include "dataplane/stage.h"
 
 enum {
@@ -18,6 +19,8 @@ enum {
 	TIMEOUT_MS = 2000,
 	POLL_MS = 50,
 	KNOWN = 4096,
+	STRANGERS_PER_S = 8000, // fragments that one worker hands to others
+	STRANGERS_BURST = 256,
 };
 
 struct piece {
@@ -296,6 +299,19 @@ static struct rte_mbuf *entry_join(struct worker *w, struct entry *e)
 	return head;
 }
 
+// Hands a fragment to the worker where its packet's meet. What a flood of them may cost that worker is
+// bounded here; peers whose tunnels were good are spared, as far as this worker knows them.
+static void hand_over(struct worker *w, uint16_t owner, struct rte_mbuf *m)
+{
+	if (!is_known(w->reassembly, &pkt_ip6(m)->src) &&
+		!bucket_take(&w->fragment_spent_tsc, w->now_tsc, rte_get_tsc_hz() / STRANGERS_PER_S,
+			STRANGERS_BURST)) {
+		worker_drop(w, m, DROP_fragment_flood);
+		return;
+	}
+	worker_fragment_to_peer(w, owner, m);
+}
+
 struct rte_mbuf *reassembly_add(struct worker *w, struct rte_mbuf *m, unsigned int at)
 {
 	struct reassembly *r = w->reassembly;
@@ -313,7 +329,7 @@ struct rte_mbuf *reassembly_add(struct worker *w, struct rte_mbuf *m, unsigned i
 		uint16_t owner = spread_fragment_worker(pkt_ip6(m), f.id_be);
 
 		if (owner != w->id) {
-			worker_to_peer(w, owner, m);
+			hand_over(w, owner, m);
 			return NULL;
 		}
 	}

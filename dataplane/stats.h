@@ -54,6 +54,8 @@
 	X(fragment_no_room, "no room for a fragment of an unknown peer")                          \
 	X(fragment_evicted, "fragment that gave way to a newer packet")                           \
 	X(fragment_timeout, "fragments of a packet that was not completed in time")               \
+	X(fragment_flood, "fragment of an unknown peer for another worker, beyond its rate")      \
+	X(fragment_ring_full, "queue of fragments to another worker full")                        \
 	X(too_big_for_device, "packet of several buffers that the device cannot send")            \
 	X(agent_gone, "agent address taken away")                                                 \
 	X(police_class0, "signalling of known senders beyond what control takes in")              \

@@ -100,6 +100,16 @@ void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m)
 		peer_flush(w, peer);
 }
 
+void worker_fragment_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m)
+{
+	if (unlikely(rte_ring_mp_enqueue(workers[peer].fragments, m) != 0)) {
+		worker_drop(w, m, DROP_fragment_ring_full);
+		return;
+	}
+	w->stats.to_peers++;
+	wake(&workers[peer]);
+}
+
 static void out_flush(struct worker *w, uint8_t port)
 {
 	uint16_t n = w->out[port].n, sent;
@@ -219,20 +229,24 @@ static unsigned int take_main(struct worker *w)
 	return n;
 }
 
-static unsigned int take_peers(struct worker *w)
+static unsigned int take_ring(struct worker *w, struct rte_ring *ring)
 {
 	void *pkts[BURST];
-	unsigned int n;
+	unsigned int n = rte_ring_sc_dequeue_burst(ring, pkts, BURST, NULL);
 
-	if (w->from_peers == NULL)
-		return 0;
-	n = rte_ring_sc_dequeue_burst(w->from_peers, pkts, BURST, NULL);
 	for (unsigned int i = 0; i < n; i++)
 		stage_enter(w, pkts[i]);
 	w->stats.from_peers += n;
 	if (n > 0)
 		run_stages(w);
 	return n;
+}
+
+static unsigned int take_peers(struct worker *w)
+{
+	if (w->from_peers == NULL)
+		return 0;
+	return take_ring(w, w->from_peers) + take_ring(w, w->fragments);
 }
 
 // All that stood there when the turn began, since every queue of the turn may add a burst.
@@ -266,7 +280,8 @@ static void idle(struct worker *w)
 	}
 	__atomic_store_n(&w->is_asleep, true, __ATOMIC_SEQ_CST);
 	if (rte_ring_empty(w->from_main) && w->n_again == 0 &&
-		(w->from_peers == NULL || rte_ring_empty(w->from_peers))) {
+		(w->from_peers == NULL ||
+			(rte_ring_empty(w->from_peers) && rte_ring_empty(w->fragments)))) {
 		eventfd_t ignored;
 
 		rcu_offline(w->id);
@@ -377,9 +392,11 @@ static int peers_init(struct worker *w)
 		return 0;
 	snprintf(name, sizeof(name), "from_peers%u", w->id);
 	w->from_peers = rte_ring_create(name, WORKER_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "fragments%u", w->id);
+	w->fragments = rte_ring_create(name, FRAGMENT_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	w->to_peers =
 		rte_zmalloc("to_peers", n_workers * sizeof(w->to_peers[0]), RTE_CACHE_LINE_SIZE);
-	return w->from_peers == NULL || w->to_peers == NULL ? -ENOMEM : 0;
+	return w->from_peers == NULL || w->fragments == NULL || w->to_peers == NULL ? -ENOMEM : 0;
 }
 
 static int worker_init(
@@ -452,6 +469,7 @@ void workers_free(void)
 			ring_free(w->to_main[c]);
 		ring_free(w->from_main);
 		ring_free(w->from_peers);
+		ring_free(w->fragments);
 		rte_free(w->to_peers);
 		if (w->wake_fd >= 0)
 			close(w->wake_fd);

@@ -23,6 +23,7 @@ enum {
 	AGAIN_MAX = 256, // packets held for the next burst
 	WORKER_RING = 4096, // from the main lcore, from other workers, signalling to the main lcore
 	MAIN_RING = 1024, // of each other class to the main lcore
+	FRAGMENT_RING = 512, // fragments from other workers
 	WORKER_MAX_QUEUES = 32,
 };
 
@@ -46,7 +47,7 @@ enum main_class {
 };
 
 // Places on all rings of a worker.
-enum { WORKER_SLOTS = 3 * WORKER_RING + (MAIN_CLASSES - 1) * MAIN_RING };
+enum { WORKER_SLOTS = 3 * WORKER_RING + (MAIN_CLASSES - 1) * MAIN_RING + FRAGMENT_RING };
 
 // A vector of packets on their way to one stage, with the next hop that sent them there.
 struct lane {
@@ -76,8 +77,9 @@ struct worker {
 	struct bindtab *bindings;
 	struct rte_mempool *pool;
 	uint64_t now_tsc; // of this turn; the watchdog reads it relaxed
-	// Token buckets (bucket.h): ICMP errors sent, packets to the kernel and errors about tunnels taken.
-	uint64_t icmp_spent_tsc, host_spent_tsc, error_spent_tsc;
+	// Token buckets (bucket.h): ICMP errors sent, packets to the kernel and errors about tunnels taken,
+	// fragments of strangers handed over.
+	uint64_t icmp_spent_tsc, host_spent_tsc, error_spent_tsc, fragment_spent_tsc;
 	struct reassembly *reassembly;
 	struct fragment_ids fragment_ids;
 	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it
@@ -96,6 +98,8 @@ struct worker {
 	struct rte_ring *to_main[MAIN_CLASSES]; // writer: this worker; reader: main lcore
 	struct rte_ring *from_main; // writer: main lcore; reader: this worker
 	struct rte_ring *from_peers; // writers: the other workers; reader: this one. NULL: alone
+	// The same for fragments, which anybody can send: they may not displace what came out of tunnels.
+	struct rte_ring *fragments;
 	struct worker_batch *to_peers; // of each worker
 	uint64_t peers_waiting; // bit i: to_peers[i] is not empty
 	int wake_fd; // eventfd, written when is_asleep
@@ -160,6 +164,9 @@ bool worker_main_is_idle(const struct worker *w);
 
 // Hands a packet to another worker, which routes it as if it had come in there. Moves m.
 void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m);
+
+// Hands a fragment to the worker where its packet's fragments meet. Moves m.
+void worker_fragment_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m);
 
 // Puts a whole frame into the transmit buffer of a port, which goes out at the end of the turn.
 void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m);

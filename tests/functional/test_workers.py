@@ -11,7 +11,9 @@ import pytest
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, Raw
 
+from harness import account, thread
 from harness.lab import CORRESPONDENT, Lab, network
+from harness.stream import Stream, numbered
 
 N_FLOWS, N_PER_FLOW = 64, 20
 RING = 1900  # frames that surely fit into a receive ring
@@ -192,6 +194,61 @@ def test_a_heavy_tunnel_is_spread_over_the_workers_and_flows_keep_their_order(la
             flows.setdefault(label, []).append(number)
     assert len(flows) == 32 and sum(map(len, flows.values())) == total
     assert all(numbers == sorted(numbers) for numbers in flows.values())
+
+
+def first_fragments(src, agent, n):
+    """Fragments of n packets that never become whole, of a peer that nobody knows."""
+    head = bytearray(bytes(IPv6(src=src, dst=agent) / IPv6ExtHdrFragment(nh=41, m=1) / Raw(bytes(64))))
+    for ident in range(n):
+        head[44:48] = struct.pack("!I", ident)
+        yield bytes(head)
+
+
+def receiver_of(lab, send):
+    """The number of the worker that gets what send() sends, more than others may send meanwhile."""
+    before, n = lab.workers(), 20
+    for _ in range(n):
+        send()
+    lab.box.wait_for(lambda: max(moved(before, lab.workers(), "rx")) >= n, 5, "all on one worker")
+    return max(range(2), key=lambda i: moved(before, lab.workers(), "rx")[i])
+
+
+def received(lab, worker):
+    """At once: nobody else may have to wait meanwhile."""
+    return next(w["rx"] for w in account.rows(lab.box, "/unwired/workers") if w["worker"] == worker)
+
+
+def test_fragments_displace_nothing_that_is_spread(lab):
+    """The other worker stands still: what waits for it is what its rings take."""
+    one, marker = lab.mobile(), os.urandom(8)
+    one.register()
+    n_flood, n_heavy = 7500, 1500
+    tunnel = heavy_tunnel(one, marker, 0, n_heavy)
+    alive = one.tunnelled(one.up_inner(numbered(0)))
+    here = receiver_of(lab, lambda: lab.access.send(alive))
+    src = next(src for src in (f"2001:db8:ab:{i:x}::1" for i in range(16)) if here == receiver_of(
+        lab, lambda: lab.access.send(*first_fragments(src, one.agent, 1))))
+    flood = list(first_fragments(src, one.agent, n_flood))
+    mark, before = lab.core.mark(), lab.workers()
+    other = thread.named(lab.box.dataplane.popen.pid, "rte-worker")[1 - here]
+    with lab.counting_drops() as drops:
+        with Stream(lab.access, alive):  # the tunnel is not silent, so it stays heavy
+            in_full_bursts(lab, lab.access, [alive] * 512)
+            lab.box.wait_for(lambda: moved(before, lab.workers(), "spread_pairs")[here] == 1, 5,
+                             "a heavy tunnel")
+            with thread.stopped(other):
+                for k in range(5):
+                    taken = received(lab, here)
+                    lab.access.send(*flood[k * 1500:(k + 1) * 1500],
+                                    *(next(tunnel) for _ in range(300)))
+                    lab.box.wait_for(lambda: received(lab, here) >= taken + 1800, 1, "all")
+        lab.box.wait_for(lambda: lab.core.count(lambda f: marker in f.raw, mark) >= n_heavy, 5,
+                         "all that came out of the tunnel")
+    to_peers = moved(before, lab.workers(), "to_peers")[here]
+    assert to_peers > n_heavy // 4 + 512, "fragments and what was spread"
+    lab.box.wait_for(lambda: not any(w["held"] for w in lab.workers()), 5, "the fragments' end")
+    assert drops["fragment_flood"] > n_flood // 8
+    assert not {"peer_ring_full", "tx_full", "mbuf_empty"} & drops.keys(), drops
 
 
 def test_a_light_tunnel_stays_on_its_worker(lab):

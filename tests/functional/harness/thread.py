@@ -51,8 +51,10 @@ def stopped(tid):
     try:
         yield has_died
     finally:
-        with contextlib.suppress(OSError):
+        try:
             _ptrace(_DETACH, tid)
+        except OSError:  # it has died: nobody could wait for the process before this thread of it
+            has_died()
 
 
 def _endless_loop(pid):
