@@ -11,7 +11,6 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, IPv6)
-from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from harness import netns, thread
