@@ -166,7 +166,8 @@ const struct key key_table[] = {
 		.min = 16,
 		.max = 16777216,
 		.fallback_note = "65536 where a home network has authentication ipsec, else none",
-		.help = "How many mobiles may have IPsec security associations, and one." },
+		.help = "How many mobiles may have IPsec security associations, and one. There is "
+			"room for four associations each, however they are shared out." },
 	{ .path = "dataplane.max_routes",
 		.type = KEY_NUMBER,
 		.apply = KEY_RESTART_DATAPLANE,

@@ -21,6 +21,7 @@ struct plan {
 	struct sas *sas;
 	uint64_t now_s;
 	uint32_t n_mobiles;
+	uint64_t n_entries;
 	struct sas_slot
 		*homeless; // owned: mobiles that no slot is known of, or whose slot is taken
 	uint32_t n_homeless, room_homeless;
@@ -182,6 +183,7 @@ static int add(void *ctx, const struct subscriber_secured *s)
 	}
 	if (++plan->n_mobiles >= sas->max)
 		return 0; // counts them; reported at the end
+	plan->n_entries += s->all.n;
 	key.agent = network->agent_addresses[0];
 	error = make_slot(plan, s, &key, network, &made);
 	if (error != 0)
@@ -239,6 +241,15 @@ static int fill(struct plan *plan, FILE *err)
 			"subscribers: %u mobiles have security associations (dataplane.max_sas "
 			"allows %u)\n",
 			plan->n_mobiles, plan->sas->max > 0 ? plan->sas->max - 1 : 0);
+		error = -EINVAL;
+	}
+	if (error == 0 && plan->sas->max > 0 &&
+		plan->n_entries > plan->sas->max * API_SA_PER_SLOT) {
+		fprintf(err,
+			"subscribers: have %llu security associations (dataplane.max_sas allows "
+			"%llu)\n",
+			(unsigned long long)plan->n_entries,
+			(unsigned long long)plan->sas->max * API_SA_PER_SLOT);
 		error = -EINVAL;
 	}
 	if (error == 0)

@@ -46,6 +46,10 @@ struct verb {
 static const char *const binding_columns[] = { "home_address", "home_network", "care_of",
 	"lifetime_s", "sequence", "state", "mn_id", "packets_down", "packets_up", NULL };
 
+static const char *const sa_columns[] = { "home_address", "use", "direction", "spi", "suite",
+	"sequence", "packets", "bytes", "bad_check_values", "replayed", "refused", "expired",
+	NULL };
+
 static int run_status(const struct verb *verb, const struct command *command);
 static int run_object(const struct verb *verb, const struct command *command);
 static int run_list(const struct verb *verb, const struct command *command);
@@ -72,7 +76,7 @@ static const struct verb verbs[] = {
 	{ "show drops", NULL, 0, "drops of the dataplane by reason", run_telemetry,
 		"/unwired/drops", NULL },
 	{ "show sas", NULL, 0, "security associations of the dataplane", run_telemetry,
-		"/unwired/sas", NULL },
+		"/unwired/sas", sa_columns },
 	{ "clear binding", "ADDRESS[@DOMAIN]|MN-ID", 0, "end a binding now", run_object, NULL,
 		NULL },
 	{ "reload", NULL, 0, "read the configuration and the subscribers again", run_object, NULL,

@@ -52,6 +52,8 @@ enum {
 	API_SA_MAX_KEYS = 128, // bytes of both keys
 	API_SA_MAX_WINDOW = 4096, // packets
 	API_SPI_MIN = 256, // RFC 4303 section 2.1
+	API_SA_PER_SLOT =
+		4, // the dataplane has room for so many a slot, however they are shared out
 };
 
 enum api_type {

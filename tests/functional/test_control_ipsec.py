@@ -553,6 +553,14 @@ def test_too_many_mobiles(running):
             stdout=log, timeout=20).returncode
     assert code == 1
     assert "16 mobiles have security associations (dataplane.max_sas allows 15)" in running.tail()
+    running.write_subscribers([mobile(f"2001:db8:1::{i:x}", 10000 + 8 * i) for i in range(1, 13)])
+    with open(running.log, "ab") as log:
+        code = subprocess.run(
+            [str(control_alone.CONTROL), "--config", str(running.config_file), "--run-dir",
+             str(running.run_dir), "--state-dir", str(running.state_dir)], stderr=log,
+            stdout=log, timeout=20).returncode
+    assert code == 1
+    assert "have 72 security associations (dataplane.max_sas allows 64)" in running.tail()
 
 
 def test_first_ipsec_network_needs_a_restart(alone):

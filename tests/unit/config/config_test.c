@@ -565,8 +565,8 @@ static void test_capacity(void)
 
 static void test_files(void)
 {
-	static const char *const names[] = { "lab.json", "carrier-two-port.json",
-		"one-armed.json" };
+	static const char *const names[] = { "lab.json", "carrier-two-port.json", "one-armed.json",
+		"ipsec.json" };
 	struct config *config;
 	char path[1024];
 

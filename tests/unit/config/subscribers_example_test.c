@@ -41,9 +41,10 @@ static void test_import(void)
 		counts = subscribers_counts(subs);
 		subscribers_close(subs);
 	}
-	CU_ASSERT_EQUAL(counts.n_subscribers, 3);
-	CU_ASSERT_EQUAL(counts.n_homes, 4);
+	CU_ASSERT_EQUAL(counts.n_subscribers, 4);
+	CU_ASSERT_EQUAL(counts.n_homes, 5);
 	CU_ASSERT_EQUAL(counts.n_keys, 3);
+	CU_ASSERT_EQUAL(counts.n_secured, 1);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	CU_ASSERT_EQUAL(system(command), 0);
 }
