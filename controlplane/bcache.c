@@ -360,6 +360,16 @@ int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value)
 	return 0;
 }
 
+void bcache_fetch(const struct bcache *bc, uint32_t handle, const struct bce *value)
+{
+	struct bcache_key key = key_of(value);
+
+	hindex_fetch(&bc->by_home, hash_key(bc, &key));
+	hindex_fetch(&bc->by_mn_id, hash_mn_id(bc, value->mn_id, value->mn_id_len));
+	if (handle < bc->n_slots)
+		__builtin_prefetch(&bc->slab[handle], 1);
+}
+
 int bcache_remove(struct bcache *bc, uint32_t handle)
 {
 	struct bcache_key key;

@@ -107,6 +107,9 @@ int bcache_reserve_at(struct bcache *bc, uint32_t handle);
 // over a reboot with a wrong clock can meet it: the later of the two in the log is the newer one).
 int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
 
+// Fetches the memory of bcache_reserve_at and bcache_set of a new record to come.
+void bcache_fetch(const struct bcache *bc, uint32_t handle, const struct bce *value);
+
 // Forgets a live, held or unserved record and frees its handle.
 // Returns: 0, or -EBUSY while it is dirty (the dataplane was not told yet).
 int bcache_remove(struct bcache *bc, uint32_t handle);

@@ -254,12 +254,22 @@ static int restore_one(void *arg, const struct store_entry *entry)
 	return 0;
 }
 
+static void restore_expected(void *arg, const struct store_entry *entry)
+{
+	const struct control *control = ((const struct restore *)arg)->control;
+
+	bcache_fetch(control->bcache, entry->handle, &entry->bce);
+	wheel_fetch(control->wheel, entry->handle);
+}
+
 int bindings_restore(struct control *control)
 {
+	static const struct store_replay_fns fns = { .take = restore_one,
+		.expect = restore_expected };
 	uint64_t begin_ns = clock_mono_ns();
 	struct store_time now = control_time();
 	struct restore restore = { .control = control, .now_ns = now.boot_ns };
-	int error = store_replay(control->store, now, RESTORE_ENDED_NS, restore_one, &restore);
+	int error = store_replay(control->store, now, RESTORE_ENDED_NS, &fns, &restore);
 
 	if (error != 0)
 		return error;
@@ -285,20 +295,15 @@ bool bindings_serve(struct control *control, uint32_t handle)
 	return true;
 }
 
-struct rebuild {
-	struct control *control;
-	uint32_t at;
-};
-
 static bool rebuild_next(void *arg, struct store_entry *out)
 {
-	struct rebuild *rebuild = arg;
-	struct control *control = rebuild->control;
+	struct control *control = arg;
 	bool is_end = false;
 	uint32_t handle = BCACHE_NONE;
 
 	while (handle == BCACHE_NONE && !is_end)
-		handle = bcache_next(control->bcache, rebuild->at, &rebuild->at, &is_end);
+		handle = bcache_next(
+			control->bcache, control->rebuild.at, &control->rebuild.at, &is_end);
 	if (handle == BCACHE_NONE)
 		return false;
 	out->handle = handle;
@@ -308,15 +313,31 @@ static bool rebuild_next(void *arg, struct store_entry *out)
 	return true;
 }
 
-int bindings_rebuild_store(struct control *control)
+void bindings_rebuild_begin(struct control *control)
 {
-	struct rebuild rebuild = { .control = control, .at = BCACHE_NONE };
-	int error = store_rebuild(control->store, control_time(), rebuild_next, &rebuild);
+	int error;
 
-	if (error == 0)
+	if (control->rebuild.is_running)
+		return;
+	error = store_rebuild_begin(control->store);
+	control->rebuild.is_running = error == 0;
+	control->rebuild.at = BCACHE_NONE;
+	if (error != 0)
+		log_err("store_rebuild_failed error=\"%s\"", strerror(-error));
+}
+
+bool bindings_rebuild_turn(struct control *control)
+{
+	int result;
+
+	if (!control->rebuild.is_running)
+		return false;
+	result = store_rebuild_step(control->store, control_time(), rebuild_next, control);
+	control->rebuild.is_running = result == 1;
+	if (result == 0)
 		log_info("store_rebuilt entries=%llu",
 			(unsigned long long)store_stats(control->store).n_live);
-	else
-		log_err("store_rebuild_failed error=\"%s\"", strerror(-error));
-	return error;
+	else if (result < 0)
+		log_err("store_rebuild_failed error=\"%s\"", strerror(-result));
+	return control->rebuild.is_running;
 }

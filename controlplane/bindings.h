@@ -36,6 +36,9 @@ int bindings_restore(struct control *control);
 // Returns: true when it has.
 bool bindings_serve(struct control *control, uint32_t handle);
 
-// Writes the whole binding cache into a new store file after the old one failed. Blocks.
-// Returns: 0 or negative errno.
-int bindings_rebuild_store(struct control *control);
+// Begins to write the whole binding cache into a new file, after the old one failed; a rebuild that is
+// on its way goes on. What comes of it is in the log and in the state of the store.
+void bindings_rebuild_begin(struct control *control);
+
+// Writes a little of it. Returns: true when there is more.
+bool bindings_rebuild_turn(struct control *control);

@@ -76,6 +76,10 @@ struct control {
 		uint32_t at; // handles up to here have been looked at
 		uint32_t n_ended, n_served;
 	} review;
+	struct {
+		bool is_running;
+		uint32_t at; // handles up to here are in the new file
+	} rebuild; // of the store
 	struct api_hello peer; // of the dataplane, while the link is up
 };
 

@@ -43,6 +43,12 @@ static inline uint32_t hindex_candidate(const struct hindex *ix, uint64_t hash, 
 	return ix->slots[i].ref - 1;
 }
 
+// Fetches the memory where a search begins.
+static inline void hindex_fetch(const struct hindex *ix, uint64_t hash)
+{
+	__builtin_prefetch(&ix->slots[hindex_start(ix, hash)]);
+}
+
 static inline uint32_t hindex_after(const struct hindex *ix, uint32_t pos)
 {
 	return (pos + 1) & ix->mask;

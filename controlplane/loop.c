@@ -119,8 +119,9 @@ static void work(struct loop *loop)
 {
 	static const struct timeval soon = { 0 };
 	bool has_ends = bindings_expire(loop->control);
+	bool has_entries = bindings_rebuild_turn(loop->control);
 
-	if (review_turn(loop->control) || has_ends)
+	if (review_turn(loop->control) || has_ends || has_entries)
 		event_add(loop->on_more, &soon);
 }
 
@@ -161,7 +162,7 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 	if (loop->n_ticks % RETRY_TICKS == 0 && bcache_counts(control->bcache).n_dirty > 0)
 		link_bulk_ready(control->link);
 	if (loop->n_ticks % REBUILD_TICKS == 0 && store_stats(control->store).has_failed)
-		bindings_rebuild_store(control);
+		bindings_rebuild_begin(control);
 }
 
 static void free_events(struct loop *loop)

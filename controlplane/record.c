@@ -149,3 +149,15 @@ int record_decode(const void *data, size_t len, uint64_t number, struct record *
 	rcursor_copy(&c, out->entry.bce.mn_id, w.mn_id_len);
 	return 0;
 }
+
+int record_handle(const void *data, size_t len, uint32_t *handle)
+{
+	struct rcursor c = rcursor_make(data, len);
+	struct record_wire w;
+
+	rcursor_copy(&c, &w, sizeof(w));
+	if (!c.ok || w.version != RECORD_VERSION)
+		return -EBADMSG;
+	*handle = le32toh(w.handle);
+	return 0;
+}

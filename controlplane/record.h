@@ -27,3 +27,6 @@ size_t record_encode(const struct record *r, uint64_t number, uint8_t buf[static
 
 // Reads entry `number`. Returns: 0, or -EBADMSG (checksum, length, version or a field is wrong).
 int record_decode(const void *data, size_t len, uint64_t number, struct record *out);
+
+// Reads only whose entry it is, without its checksum. Returns: 0 or -EBADMSG.
+int record_handle(const void *data, size_t len, uint32_t *handle);

@@ -157,7 +157,7 @@ static int check_roots(const char *path)
 }
 
 // Reads the whole file.
-static int check_here(const char *path)
+static int check_here(const char *path, void *ctx)
 {
 	struct reserve r = { 0 };
 	MDB_envinfo info;
@@ -165,6 +165,7 @@ static int check_here(const char *path)
 	struct stat st;
 	int rc;
 
+	(void)ctx;
 	if (stat(path, &st) != 0)
 		return -errno;
 	if (st.st_size == 0 || check_roots(path) != 0)
@@ -221,7 +222,7 @@ static int check(const char *state_dir, const char *path)
 
 	if (access(path, F_OK) != 0)
 		return errno == ENOENT ? 0 : -errno;
-	error = store_file_in_child(check_here, path);
+	error = store_file_in_child(check_here, path, NULL);
 	if (error != -EBADMSG)
 		return error;
 	snprintf(aside, sizeof(aside), "%s/" DAMAGED_NAME, state_dir);

@@ -75,11 +75,16 @@ void store_close(struct store *store);
 // order of the log. expires_ns is of this boot's clock; after a reboot it is reckoned by wall time,
 // and never farther than the granted lifetime (of a hold: hold_ns) from now. A record whose
 // end has passed is still within hold_ns after it: its floors count, and the dataplane may not have
-// heard of its end. What is left out, and what fn refuses, is forgotten.
-// fn:      0 = taken, -ESTALE = forget this one, other negative errno = stop with it.
+// heard of its end. What is left out, and what take refuses, is forgotten.
 // Returns: 0 or negative errno.
+struct store_replay_fns {
+	// 0 = taken, -ESTALE = forget this one, other negative errno = stop with it.
+	int (*take)(void *ctx, const struct store_entry *entry);
+	// Some entries before it is taken: time to fetch memory. NULL without.
+	void (*expect)(void *ctx, const struct store_entry *entry);
+};
 int store_replay(struct store *store, struct store_time now, uint64_t hold_ns,
-	int (*fn)(void *ctx, const struct store_entry *entry), void *ctx);
+	const struct store_replay_fns *fns, void *ctx);
 
 // Begins a group. Returns: 0, -EIO (has_failed), or negative errno.
 int store_begin(struct store *store);
@@ -102,9 +107,16 @@ void store_abort(struct store *store);
 // drop what the log has of it. Writes nothing. Not inside a group.
 void store_forget(struct store *store, uint32_t handle);
 
-// Writes all entries that next gives (until false) into a new file, makes it durable and puts it in
-// the place of the old one; has_failed is then clear. The id stays. Blocks: 10 to 40 s for 10M.
-// Returns: 0, or negative errno with the old file untouched.
+// Writes all entries into a new file that takes the place of the old one; has_failed is then clear. The
+// id stays. In steps, each of which makes some entries that next gives (until false) durable, so that
+// whoever must not be kept waiting has a turn in between; store_forget may be called meanwhile.
+// Returns: begin: 0; step: 1 = there are more, 0 = it is done; or negative errno with the old file
+// untouched and the rebuild over.
+int store_rebuild_begin(struct store *store);
+int store_rebuild_step(struct store *store, struct store_time now,
+	bool (*next)(void *ctx, struct store_entry *out), void *ctx);
+
+// All of it at once. Returns: 0 or negative errno.
 int store_rebuild(struct store *store, struct store_time now,
 	bool (*next)(void *ctx, struct store_entry *out), void *ctx);
 

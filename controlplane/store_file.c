@@ -103,6 +103,10 @@ int store_file_create(struct store_file *file, const char *path, size_t map_byte
 		else
 			mdb_txn_abort(txn);
 	}
+	if (rc == 0)
+		rc = mdb_env_sync(file->env, 1);
+	if (rc == 0)
+		rc = mdb_env_set_flags(file->env, MDB_NOSYNC, 0);
 	if (rc != 0)
 		store_file_close(file);
 	return store_file_errno(rc);
@@ -201,23 +205,27 @@ int store_file_walk(const struct store_file *file,
 	return rc;
 }
 
-static int count_entry(void *ctx, uint64_t number, const struct record *r)
-{
-	uint64_t *n = ctx;
+struct check {
+	uint64_t n;
+	int (*fn)(void *ctx, uint64_t number, const struct record *r);
+	void *ctx;
+};
 
-	(void)number;
-	(void)r;
-	(*n)++;
-	return 0;
+static int check_entry(void *arg, uint64_t number, const struct record *r)
+{
+	struct check *check = arg;
+
+	check->n++;
+	return check->fn(check->ctx, number, r);
 }
 
 // Reads everything and compares with the number of entries that LMDB reckons with.
-static int check_here(const char *path)
+static int check_here(const char *path, void *ctx)
 {
+	struct check *check = ctx;
 	struct store_file file;
 	struct stat st;
 	MDB_stat stat_db;
-	uint64_t n = 1; // the head
 	int err;
 
 	if (stat(path, &st) != 0)
@@ -230,7 +238,7 @@ static int check_here(const char *path)
 		return -EBADMSG;
 	if (err != 0)
 		return err;
-	err = store_file_walk(&file, count_entry, &n);
+	err = store_file_walk(&file, check_entry, check);
 	if (err == 0) {
 		MDB_txn *txn;
 
@@ -238,14 +246,14 @@ static int check_here(const char *path)
 		if (err == 0) {
 			mdb_stat(txn, file.dbi, &stat_db);
 			mdb_txn_abort(txn);
-			err = stat_db.ms_entries == n ? 0 : -EBADMSG;
+			err = stat_db.ms_entries == 1 + check->n ? 0 : -EBADMSG; // 1: the head
 		}
 	}
 	store_file_close(&file);
 	return err;
 }
 
-int store_file_in_child(int (*check)(const char *path), const char *path)
+int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, old;
 	struct rlimit no_core = { 0 };
@@ -264,7 +272,7 @@ int store_file_in_child(int (*check)(const char *path), const char *path)
 		signal(SIGSEGV, SIG_DFL);
 		signal(SIGBUS, SIG_DFL);
 		signal(SIGABRT, SIG_DFL);
-		_exit(-check(path));
+		_exit(-check(path, ctx));
 	}
 	while (err == 0 && waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
@@ -276,7 +284,10 @@ int store_file_in_child(int (*check)(const char *path), const char *path)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EBADMSG;
 }
 
-int store_file_check(const char *path)
+int store_file_check(
+	const char *path, int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx)
 {
-	return store_file_in_child(check_here, path);
+	struct check check = { .fn = fn, .ctx = ctx };
+
+	return store_file_in_child(check_here, path, &check);
 }

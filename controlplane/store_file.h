@@ -24,7 +24,7 @@ struct store_file {
 int store_file_errno(int rc);
 
 // Makes a file at path (replacing one) that has a head with file->id and file->first and nothing
-// else, open, with MDB_NOSYNC set: call mdb_env_sync and clear it before trusting the file.
+// else, open.
 // Returns: 0 or negative errno.
 int store_file_create(struct store_file *file, const char *path, size_t map_bytes);
 
@@ -32,13 +32,16 @@ int store_file_create(struct store_file *file, const char *path, size_t map_byte
 int store_file_open(struct store_file *file, const char *path, size_t map_bytes, unsigned flags);
 void store_file_close(struct store_file *file);
 
-// Reads the whole file in a child process. Returns: 0; -EBADMSG (damaged, cut short, or not a
-// store); -EPROTONOSUPPORT (other version); or negative errno.
-int store_file_check(const char *path);
+// Reads the whole file in a child process, which calls fn for every entry, as store_file_walk does: what
+// it is to leave behind must be in shared memory. Returns: 0; -EBADMSG (damaged, cut short, or not a
+// store); -EPROTONOSUPPORT (other version); what fn gave; or negative errno.
+int store_file_check(
+	const char *path, int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx);
 
 // Runs check (0 or negative errno) of a file in a child process, so that damage ends that one.
 // Returns: what check said, -EBADMSG (it ended by a signal), or negative errno.
-int store_file_in_child(int (*check)(const char *path), const char *path);
+// ctx: as check gets it; what it is to leave behind there must be in shared memory.
+int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx);
 
 // Calls fn for every entry of the log in order; r is borrowed for the call. Stops when fn gives other
 // than 0. Returns: that, 0 at the end, -EBADMSG (an entry is damaged), or negative errno.

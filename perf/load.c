@@ -48,9 +48,10 @@ struct load {
 	uint64_t random;
 	uint32_t next_new; // mobiles below it are registered
 	double reached; // Updates a second
-	bool is_timing;
 	uint64_t n_sent, n_accepted, n_refused;
-	struct report_latency latency;
+	struct report_latency latency, second; // of all of a paced run; of its last second
+	uint64_t second_ns; // when that began
+	struct report_row *timed; // the row of the paced run, NULL = none
 };
 
 // One run of Updates.
@@ -83,8 +84,8 @@ static void answer(void *ctx, const uint8_t *packet, size_t len)
 		return;
 	load->n_accepted += status < 128;
 	load->n_refused += status >= 128;
-	if (load->is_timing)
-		report_latency_add(&load->latency, now_us(load) - due_us);
+	if (load->timed != NULL)
+		report_latency_add(&load->second, now_us(load) - due_us);
 }
 
 static uint32_t random_mobile(struct load *load)
@@ -137,6 +138,15 @@ static unsigned int put_due(struct load *load, const struct run *run, uint64_t s
 	return n_put;
 }
 
+// Notes the second that is over, if one is.
+static void end_second(struct load *load, bool is_over)
+{
+	if (load->timed == NULL || (!is_over && clock_mono_ns() - load->second_ns < CLOCK_NS_PER_S))
+		return;
+	report_row_second(load->timed, &load->latency, &load->second);
+	load->second_ns = clock_mono_ns();
+}
+
 // Runs it to the end, until the last one is dealt with. Returns: seconds.
 static double run_all(struct load *load, const struct run *run)
 {
@@ -149,6 +159,7 @@ static double run_all(struct load *load, const struct run *run)
 
 		sent += n_put;
 		must(load->way->turn(load->way, run->rate > 0 ? TURN_US : n_put > 0 ? 0 : WAIT_US));
+		end_second(load, false);
 		report_progress(load->report, run->name, (double)sent / (double)run->n);
 	}
 	return (double)(clock_mono_ns() - begin_ns) / 1e9;
@@ -159,6 +170,23 @@ static void settle(struct load *load)
 {
 	for (unsigned int us = 0; us < SETTLE_US; us += 10000)
 		must(load->way->turn(load->way, 10000));
+}
+
+// A paced run whose latencies are noted.
+static void time_paced(struct load *load, const struct run *run, struct report_row *row)
+{
+	uint64_t cpu0 = control_ns(load);
+
+	load->latency = load->second = (struct report_latency){ 0 };
+	load->second_ns = clock_mono_ns();
+	load->timed = row;
+	run_all(load, run);
+	row->cpu_us_paced = (double)(control_ns(load) - cpu0) / 1e3 / (double)run->n;
+	row->rate_paced = run->rate;
+	settle(load);
+	end_second(load, true);
+	load->timed = NULL;
+	row->latency = &load->latency;
 }
 
 // A row: rounds as fast as it goes, then paced at a third of that.
@@ -181,18 +209,9 @@ static void measure(struct load *load, struct run run, bool has_latency)
 	load->reached = report_row_rate(&row);
 	settle(load);
 	if (has_latency) {
-		uint64_t cpu0 = control_ns(load);
-
 		run.rate = load->reached / 3;
 		run.n = (uint64_t)(run.rate * a->seconds);
-		load->latency = (struct report_latency){ 0 };
-		load->is_timing = true;
-		run_all(load, &run);
-		row.cpu_us_paced = (double)(control_ns(load) - cpu0) / 1e3 / (double)run.n;
-		row.rate_paced = run.rate;
-		settle(load);
-		load->is_timing = false;
-		row.latency = &load->latency;
+		time_paced(load, &run, &row);
 	}
 	row.n_refused = load->n_refused - refused0;
 	row.n_lost = load->way->n_lost - lost0;
@@ -251,7 +270,6 @@ static void step_expiry(struct load *load)
 	};
 	struct report_row row = { .name = run.name, .n_bindings = n_all };
 	uint32_t t0_us = now_us(load);
-	uint64_t cpu0;
 
 	load->next_new = 0;
 	for (uint32_t g = 0; g < EXPIRY_GROUPS; g++) {
@@ -262,19 +280,10 @@ static void step_expiry(struct load *load)
 	// The mobiles behind them refresh from half a second before to two seconds after.
 	load->next_new = n_all;
 	wait_until(load, t0_us + (EXPIRY_GROUPS * EXPIRY_STEP_S * 10 - 5) * US_PER_S / 10);
-	load->latency = (struct report_latency){ 0 };
-	load->is_timing = true;
 	run = (struct run){
 		.name = "reg_expiry", .lifetime_s = a->lifetime_s, .rate = 20000, .n = 60000
 	};
-	load->random |= 1;
-	cpu0 = control_ns(load);
-	run_all(load, &run);
-	row.cpu_us_paced = (double)(control_ns(load) - cpu0) / 1e3 / (double)run.n;
-	row.rate_paced = run.rate;
-	settle(load);
-	load->is_timing = false;
-	row.latency = &load->latency;
+	time_paced(load, &run, &row);
 	report_row_write(load->report, &row);
 }
 

@@ -90,6 +90,19 @@ static json_t *spread(const double *values, size_t n)
 		sorted[n - 1], "rounds", rounds);
 }
 
+void report_row_second(
+	struct report_row *row, struct report_latency *all, struct report_latency *second)
+{
+	if (second->n > 0 && row->n_seconds < REPORT_SECONDS_MAX)
+		row->p99_us[row->n_seconds++] = quantile(second, 0.99);
+	for (uint32_t slot = 0; slot < REPORT_LATENCIES; slot++)
+		all->counts[slot] += second->counts[slot];
+	all->n += second->n;
+	if (second->max_us > all->max_us)
+		all->max_us = second->max_us;
+	*second = (struct report_latency){ 0 };
+}
+
 double report_row_rate(const struct report_row *row)
 {
 	double sorted[REPORT_ROUNDS_MAX];
@@ -164,6 +177,8 @@ void report_row_write(struct report *report, const struct report_row *row)
 				(int)l->max_us));
 		json_object_set_new(extra, "latency_at_updates_per_s", json_real(row->rate_paced));
 		json_object_set_new(extra, "latency_answers", json_integer((json_int_t)l->n));
+		json_object_set_new(
+			extra, "p99_us_of_seconds", spread(row->p99_us, row->n_seconds));
 		json_object_set_new(extra, "cpu_us_paced", json_real(row->cpu_us_paced));
 	}
 	json_object_set_new(out, "extra", extra);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REPORT_LATENCIES = 1024, REPORT_ROUNDS_MAX = 101 };
+enum { REPORT_LATENCIES = 1024, REPORT_ROUNDS_MAX = 101, REPORT_SECONDS_MAX = 60 };
 
 // A histogram of microseconds with steps of 1/32 and better. All zero is empty.
 struct report_latency {
@@ -28,7 +28,13 @@ struct report_row {
 	double rate_paced, cpu_us_paced; // 0 without
 	uint64_t n_refused, n_lost;
 	const struct report_latency *latency; // NULL without
+	size_t n_seconds;
+	double p99_us[REPORT_SECONDS_MAX]; // of each second
 };
+
+// Adds a second of it to all of it, notes its p99 and empties it.
+void report_row_second(
+	struct report_row *row, struct report_latency *all, struct report_latency *second);
 
 void report_row_add(struct report_row *row, double cpu_us, double rate);
 

@@ -9,22 +9,37 @@ import subprocess
 from harness.box import CONTROL, ROOT
 
 
-def test_every_row_of_registrations(tmp_path):
+def rows_of(tmp_path, *options):
     out = tmp_path / "rows.json"
-    build = CONTROL.parent.parent
     done = subprocess.run(
-        [str(ROOT / "perf/registrations"), "--build", str(build), "--mobiles", "2000", "--updates",
-         "1000", "--rounds", "2", "--seconds", "0.3", "--cores", "0,0", "--out", str(out)],
-        capture_output=True, text=True, timeout=60, env=dict(os.environ))
+        [str(ROOT / "perf/registrations"), "--build", str(CONTROL.parent.parent), "--mobiles",
+         "2000", "--updates", "1000", "--rounds", "2", "--seconds", "0.3", "--cores", "0,0", "--out",
+         str(out), *options], capture_output=True, text=True, timeout=90, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
-    rows = {row["row"]: row for row in json.loads(out.read_text())["rows"]}
-    assert set(rows) == {"reg_import", "reg_filling", "reg_initial", "reg_refresh", "reg_handover",
-                         "reg_bogus", "reg_memory", "reg_restart"}
-    for name in ("reg_initial", "reg_refresh", "reg_handover"):
-        row = rows[name]
+    return {row["row"]: row for row in json.loads(out.read_text())["rows"]}
+
+
+def check(rows, prefix, most_lost=0):
+    for name in ("initial", "refresh", "handover"):
+        row = rows[prefix + name]
         assert row["bindings"] == 2000 and row["extra"]["refused"] == 0
         assert row["cpu_us"]["min"] > 0
+        assert row["extra"]["lost"] <= most_lost
+    latency = rows[prefix + "refresh"]["latency_us"]
+    assert 0 < latency["p50"] <= latency["p99"] <= latency["p99.9"]
+
+
+def test_every_row_of_registrations(tmp_path):
+    rows = rows_of(tmp_path)
+    assert set(rows) == {"reg_import", "reg_filling", "reg_initial", "reg_refresh", "reg_handover",
+                         "reg_bogus", "reg_memory", "reg_restart"}
+    check(rows, "reg_")
     assert rows["reg_bogus"]["extra"]["refused"] > 0
     assert rows["reg_filling"]["bindings"] == 2000  # after the restart
-    latency = rows["reg_refresh"]["latency_us"]
-    assert 0 < latency["p50"] <= latency["p99"] <= latency["p99.9"]
+
+
+def test_registrations_through_the_whole_chain(tmp_path):
+    rows = rows_of(tmp_path, "--chain", "initial", "refresh", "handover", "restart")
+    assert set(rows) == {"chain_import", "chain_initial", "chain_refresh", "chain_handover",
+                         "chain_memory", "chain_restart", "chain_resync", "chain_filling"}
+    check(rows, "chain_", 1000)  # a busy machine drops frames

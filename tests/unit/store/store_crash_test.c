@@ -83,10 +83,12 @@ static int collect(void *ctx, const struct store_entry *e)
 	return 0;
 }
 
+static const struct store_replay_fns collecting = { .take = collect };
+
 static int replay(struct store *s, struct table *t)
 {
 	memset(t, 0, sizeof(*t));
-	return store_replay(s, t0, 10 * S, collect, t);
+	return store_replay(s, t0, 10 * S, &collecting, t);
 }
 
 // Puts n entries as one group, handles from first on.

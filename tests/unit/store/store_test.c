@@ -96,10 +96,12 @@ static int collect(void *ctx, const struct store_entry *e)
 	return 0;
 }
 
+static const struct store_replay_fns collecting = { .take = collect };
+
 static void replay(struct store *s, struct store_time now, struct table *t)
 {
 	memset(t, 0, sizeof(*t));
-	CU_ASSERT_EQUAL_FATAL(store_replay(s, now, 10 * S, collect, t), 0);
+	CU_ASSERT_EQUAL_FATAL(store_replay(s, now, 10 * S, &collecting, t), 0);
 }
 
 static void test_empty(void)
@@ -222,6 +224,8 @@ static int refuse_first(void *ctx, const struct store_entry *e)
 	return e->handle == 1 ? -ESTALE : e->handle == 2 ? -EDOM : 0;
 }
 
+static const struct store_replay_fns refusing = { .take = refuse_first };
+
 static void test_lifetimes(void)
 {
 	char dir[64];
@@ -283,7 +287,7 @@ static void test_lifetimes(void)
 	store_close(s);
 
 	s = open_at(dir);
-	CU_ASSERT_EQUAL(store_replay(s, t0, 10 * S, refuse_first, NULL), -EDOM);
+	CU_ASSERT_EQUAL(store_replay(s, t0, 10 * S, &refusing, NULL), -EDOM);
 	CU_ASSERT_EQUAL(store_stats(s).n_live, 1); // handle 1 was forgotten, handle 2 was not
 	store_close(s);
 	scratch_remove(dir);
@@ -482,6 +486,56 @@ static void test_rebuild(void)
 	scratch_remove(dir);
 }
 
+// Gives handles 0 to 2999 one after the other.
+static bool feed_many(void *ctx, struct store_entry *out)
+{
+	uint32_t *h = ctx;
+
+	if (*h == 3000)
+		return false;
+	*out = entry_of((*h)++, 1);
+	return true;
+}
+
+// A rebuild goes on in turns of the loop, and nothing of it shows before its end.
+static void test_rebuild_in_steps(void)
+{
+	char dir[64], path[96];
+	struct store_options options = options_of(scratch_make(dir));
+	struct store_entry old = entry_of(7, 9);
+	uint32_t h = 0, n_steps = 1;
+	struct store *s;
+
+	options.n_slots = 4000;
+	s = store_open(&options, err_text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT_EQUAL(put_one(s, &old), 0);
+	CU_ASSERT_EQUAL(store_rebuild_begin(s), 0);
+	CU_ASSERT_EQUAL(store_rebuild_begin(s), -EINVAL);
+	CU_ASSERT_EQUAL(store_rebuild_step(s, t0, feed_many, &h), 1);
+	CU_ASSERT_EQUAL(store_stats(s).n_live, 1);
+	store_close(s); // given up
+	snprintf(path, sizeof(path), "%s/bindings.mdb.new", dir);
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+	s = store_open(&options, err_text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT_EQUAL(store_stats(s).n_live, 1);
+	h = 0;
+	CU_ASSERT_EQUAL(store_rebuild_begin(s), 0);
+	CU_ASSERT_EQUAL(store_rebuild_step(s, t0, feed_many, &h), 1);
+	store_forget(s, 5); // it ended meanwhile
+	while (store_rebuild_step(s, t0, feed_many, &h) == 1)
+		n_steps++;
+	CU_ASSERT_TRUE(n_steps > 1);
+	CU_ASSERT_EQUAL(store_stats(s).n_live, 2999);
+	store_close(s);
+	s = store_open(&options, err_text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT_EQUAL(store_stats(s).n_log, 3000);
+	store_close(s);
+	scratch_remove(dir);
+}
+
 static void write_file(const char *dir, const char *name, const void *data, size_t len)
 {
 	char path[96];
@@ -554,6 +608,7 @@ int main(void)
 		{ "relaxed durability", test_relaxed },
 		{ "a group too large", test_map_full },
 		{ "rebuild", test_rebuild },
+		{ "rebuild in steps", test_rebuild_in_steps },
 		{ "foreign and empty files", test_foreign },
 		{ "max_bindings lowered", test_slots },
 		{ "boot id", test_boot_id },
