@@ -6,6 +6,7 @@
 // records never exceed the window and what was given back.
 
 #include "controlplane/link.h"
+#include "dataplane/api/walk.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -96,18 +97,30 @@ static void drain(int peer)
 		;
 }
 
+// What all credits of a message give back.
+static uint64_t credit_in(const void *msg, size_t len)
+{
+	struct api_walk walk = api_walk_start(msg, len);
+	const struct api_rec *rec;
+	uint64_t sum = 0;
+
+	while ((rec = api_walk_next(&walk)) != NULL) {
+		if (rec->type == API_CREDIT)
+			sum += ((const struct api_credit *)(const void *)rec)->n;
+	}
+	return sum;
+}
+
 // Feeds one message at an aligned address of its exact length. Returns: false to stop.
 static bool feed(struct seen *seen, int peer, const uint8_t *data, size_t len)
 {
 	uint8_t *msg = len > 0 ? malloc(len) : NULL;
-	const struct api_credit *credit = (const void *)msg;
 	int error;
 
 	if (msg == NULL)
 		return true;
 	memcpy(msg, data, len);
-	if (len == sizeof(*credit) && credit->rec.type == API_CREDIT)
-		seen->n_credit += credit->n;
+	seen->n_credit += credit_in(msg, len);
 	error = link_input(seen->link, msg, len);
 	if (error == 0)
 		link_input_done(seen->link);
