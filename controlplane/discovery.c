@@ -149,7 +149,7 @@ static uint64_t delay_ns(const struct config_network *network)
 static void tell(struct control *control, uint32_t number, struct sas_slot *slot,
 	const struct config_network *network, const struct bce *bce, uint64_t now_ns)
 {
-	if (slot->told_ns != 0 && now_ns - slot->told_ns < PAUSE_NS)
+	if (slot->told_ns != 0 && now_ns < slot->told_ns + PAUSE_NS)
 		return;
 	send(control, number, slot, network, &bce->care_of.address, ++control->mpa_identifier);
 	slot->is_untold = true;
@@ -163,8 +163,10 @@ static void tell(struct control *control, uint32_t number, struct sas_slot *slot
 static bool is_due(
 	const struct sas_slot *slot, const struct config_network *network, uint64_t now_ns)
 {
-	return slot->told_ns == 0 ||
-	       now_ns - slot->told_ns >= network->max_prefix_advertisement_s * CLOCK_NS_PER_S;
+	uint64_t end_ns =
+		slot->told_ns + network->max_prefix_advertisement_s * (uint64_t)CLOCK_NS_PER_S;
+
+	return slot->told_ns == 0 || now_ns >= end_ns;
 }
 
 static void look(struct control *control, uint32_t number, uint64_t now_ns)
@@ -202,8 +204,8 @@ void discovery_tick(struct control *control)
 		return;
 	if (n < LOOKED_AT_MIN)
 		n = LOOKED_AT_MIN;
-	if (n > sas->top)
-		n = sas->top;
+	if (n >= sas->top)
+		n = sas->top - 1; // each once; slot 0 is none
 	for (; n > 0; n--) {
 		sas->look_at = sas->look_at + 1 < sas->top ? sas->look_at + 1 : 1;
 		if (sas->slots[sas->look_at].n > 0)

@@ -766,19 +766,9 @@ def test_not_advertised(alone):
 
 def test_prefix_change(alone):
     """A bound mobile is told of a change, again and again until it answers."""
-    def config(**more):
-        return configuration(authentication="ipsec", min_prefix_advertisement_s=1, **more)
-
-    alone.write(config())
-    alone.start()
-    dataplane = alone.play()
-    slot = slot_of(dataplane)
-    assert answer(dataplane, update(1), slot)[0].status == 0
-    changed = config(prefix_valid_lifetime_s=2000, prefix_deprecated=True)
-    assert reload(alone, config=changed).returncode == 0
-    told = dataplane.wait(lambda: advertisements(dataplane), 8)[0]
+    dataplane, slot, told = begin_change(alone)
     assert (told.dst, told.home, told.under) == (CARE_OF, HOME, (slot, DISCOVERY))
-    assert told.prefixes == [(AGENT, 64, 0x60, 2000, 0)]
+    assert told.prefixes == [(AGENT, 64, 0x60, 2**32 - 1, 0)]
     first = time.monotonic()
     dataplane.wait(lambda: len(advertisements(dataplane)) == 2, 6)
     assert 2.5 < time.monotonic() - first < 5
@@ -790,6 +780,59 @@ def test_prefix_change(alone):
     dataplane.receive()
     assert len(advertisements(dataplane)) == 3
     assert {a.home for a in advertisements(dataplane)} == {HOME}  # the other is not bound
+
+
+def begin_change(alone):
+    """A bound mobile, and a change that it is told of. Returns the dataplane, the slot and the first."""
+    def config(**more):
+        return configuration(authentication="ipsec", min_prefix_advertisement_s=1, **more)
+
+    alone.write(config())
+    alone.start()
+    dataplane = alone.play()
+    slot = slot_of(dataplane)
+    assert answer(dataplane, update(1), slot)[0].status == 0
+    assert reload(alone, config=config(prefix_deprecated=True)).returncode == 0
+    return dataplane, slot, dataplane.wait(lambda: advertisements(dataplane), 8)[0]
+
+
+def test_prefix_change_that_nobody_acknowledges(alone):
+    """RFC 6275 10.6.2: again after 3, 6 and 12 s, and then with the next Binding Update."""
+    dataplane, slot, _ = begin_change(alone)
+    times = [time.monotonic()]
+    for n in range(2, 5):
+        dataplane.wait(lambda: len(advertisements(dataplane)) == n, 16)
+        times.append(time.monotonic())
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert all(wanted - 0.5 < gap < wanted + 2 for gap, wanted in zip(gaps, (3, 6, 12))), gaps
+    time.sleep(4)
+    dataplane.receive()
+    assert len(advertisements(dataplane)) == 4
+    assert answer(dataplane, update(2), slot)[0].status == 1  # prefix discovery necessary
+    dataplane.wait(lambda: len(advertisements(dataplane)) == 5, 5)
+
+
+def test_prefix_change_and_the_end_of_the_binding(alone):
+    """RFC 6275 10.6.2: nothing more is told when the registration has ended."""
+    dataplane, slot, _ = begin_change(alone)
+    assert answer(dataplane, update(2, lifetime_s=0), slot)[0].status == 0
+    time.sleep(5)
+    dataplane.receive()
+    assert len(advertisements(dataplane)) == 1
+
+
+def test_changes_are_told_together(alone):
+    """RFC 6275 10.6.2: a second change before the acknowledgement goes out alone, with both."""
+    dataplane, _, first = begin_change(alone)
+    config = configuration(authentication="ipsec", min_prefix_advertisement_s=1,
+                           prefix_deprecated=True, prefix_valid_lifetime_s=3000)
+    assert reload(alone, config=config).returncode == 0
+    dataplane.wait(lambda: len(advertisements(dataplane)) == 2, 6)
+    assert first.prefixes == [(AGENT, 64, 0x60, 2**32 - 1, 0)]
+    assert advertisements(dataplane)[1].prefixes == [(AGENT, 64, 0x60, 3000, 0)]
+    time.sleep(4)
+    dataplane.receive()
+    assert {a.prefixes[0][3] for a in advertisements(dataplane)[1:]} == {3000}
 
 
 # ---- secrets
