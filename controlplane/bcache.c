@@ -417,6 +417,15 @@ const struct bce *bcache_at(const struct bcache *bc, uint32_t handle)
 	return &bc->slab[handle];
 }
 
+void bcache_fetch_at(const struct bcache *bc, uint32_t handle)
+{
+	if (handle >= bc->top)
+		return;
+	__builtin_prefetch(&bc->slab[handle], 1);
+	__builtin_prefetch(&bc->slab[handle].expires_ns, 1);
+	__builtin_prefetch(&bc->slab[handle].state, 1);
+}
+
 // True when a version belongs to this life of the record.
 static bool has_version(const struct bce *e, uint32_t generation)
 {

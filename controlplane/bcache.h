@@ -123,6 +123,9 @@ uint32_t bcache_old_hold(struct bcache *bc);
 // change of this handle.
 const struct bce *bcache_at(const struct bcache *bc, uint32_t handle);
 
+// Fetches the memory of a bcache_at to come.
+void bcache_fetch_at(const struct bcache *bc, uint32_t handle);
+
 // Adds the final counters of a version that the dataplane retired. Ignored for a free handle, and for a
 // version of an earlier life of it: that account is closed.
 // Returns: true when they were added.

@@ -10,7 +10,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
-enum { EXPIRE_BATCH = 2048 };
+enum { EXPIRE_BATCH = 512 }; // of a turn of the loop: half a millisecond of it
 
 // How long ago a binding may have ended for the dataplane still to be told so explicitly after a
 // start: always. What was not named would count as stale there, and the sweep guard would take a long
@@ -170,6 +170,8 @@ bool bindings_expire(struct control *control)
 	bool has_more = false;
 	size_t n = wheel_take(control->wheel, now_ns, handles, EXPIRE_BATCH, &has_more);
 
+	for (size_t i = 0; i < n; i++)
+		bcache_fetch_at(control->bcache, handles[i]);
 	for (size_t i = 0; i < n; i++)
 		due(control, handles[i], now_ns);
 	if (control->stats.n_expired != n_before)

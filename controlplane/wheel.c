@@ -7,7 +7,8 @@
 #include "controlplane/wheel.h"
 #include "dataplane/base/clock.h"
 
-enum { WHEEL_SLOTS = 1024, VISITS_PER_TAKEN = 4 };
+// More slots than most lifetimes have seconds: what goes round more than once is visited each time.
+enum { WHEEL_SLOTS = 1 << 16, VISITS_PER_TAKEN = 4 };
 
 // A timer, linked into the ring of its slot. Links, not an array per slot: nothing to grow, so that
 // arming cannot fail, and what is moved leaves no stale entry behind.
