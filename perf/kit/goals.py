@@ -103,8 +103,8 @@ def _flood(rows):
     found = []
     for (name, n), row in rows.by_key.items():
         if name.startswith("flood") and "lost_percent" in row.get("extra", {}):
-            lost, gaps = row["extra"]["lost_percent"], row["extra"]["lost_in_gaps_percent"]
-            found.append({"median": max(0, lost["median"] - gaps["median"]), "bindings": n})
+            rounds = zip(*(row["extra"][k]["rounds"] for k in ("lost_percent", "lost_in_gaps_percent")))
+            found.append({**summary([max(0, lost - gaps) for lost, gaps in rounds]), "bindings": n})
     return max(found, key=lambda f: f["median"], default=None)
 
 
