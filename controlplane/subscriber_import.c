@@ -161,7 +161,6 @@ static int take_lines(struct subscriber_import *im)
 	}
 	if (err == 0 && ferror(im->in))
 		err = -EIO;
-	explicit_bzero(im->text, sizeof(im->text));
 	return err;
 }
 
@@ -201,7 +200,7 @@ static void import_free(struct subscriber_import *im)
 	if (im->done_fd >= 0)
 		close(im->done_fd);
 	fclose(im->in);
-	explicit_bzero(im->buffer, sizeof(im->buffer));
+	explicit_bzero(im, sizeof(*im)); // the text that keys were read from
 	free(im);
 }
 
