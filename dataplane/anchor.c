@@ -21,6 +21,8 @@ const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 
 bool anchor_is_filled;
+uint32_t anchor_protect;
+uint16_t anchor_agents_end;
 
 static uint16_t n_expected;
 static bool agent_is_fresh[API_MAX_AGENTS];
@@ -83,12 +85,25 @@ int anchor_agent_set(const struct api_agent_set *set)
 	agent->domain = (uint8_t)domain;
 	mirror_agent_set(set->agent, &set->address, agent->domain);
 	ANCHOR_SWAP(&anchor_agents[set->agent], agent);
+	if (set->agent >= anchor_agents_end)
+		__atomic_store_n(&anchor_agents_end, (uint16_t)(set->agent + 1), __ATOMIC_RELAXED);
 	return 0;
 }
 
 static struct ip6_prefix prefix_of(const struct api_home_prefix_set *set)
 {
 	return (struct ip6_prefix){ .addr = set->prefix, .len = set->prefix_len };
+}
+
+static void protect_sum(void)
+{
+	uint32_t protect = 0;
+
+	for (uint16_t i = 0; i < API_MAX_HOME_PREFIXES; i++) {
+		if (anchor_home_prefixes[i] != NULL)
+			protect |= anchor_home_prefixes[i]->protect;
+	}
+	__atomic_store_n(&anchor_protect, protect, __ATOMIC_RELAXED);
 }
 
 static void home_prefix_drop(uint16_t idx)
@@ -99,6 +114,7 @@ static void home_prefix_drop(uint16_t idx)
 		host_route_del(&prefix);
 	mirror_home_prefix_del(idx);
 	ANCHOR_SWAP(&anchor_home_prefixes[idx], NULL);
+	protect_sum();
 }
 
 static bool same_home_prefix(
@@ -132,11 +148,13 @@ int anchor_home_prefix_set(const struct api_home_prefix_set *set)
 	*copy = own;
 	if (old != NULL && same_home_prefix(old, &own)) {
 		ANCHOR_SWAP(&anchor_home_prefixes[set->home_prefix], copy);
+		protect_sum();
 		return 0;
 	}
 	if (old != NULL)
 		home_prefix_drop(set->home_prefix);
 	ANCHOR_SWAP(&anchor_home_prefixes[set->home_prefix], copy);
+	protect_sum();
 	mirror_home_prefix_set(&own);
 	// The kernel itself talks to mobiles of domain 0 only: it could not tell the others apart.
 	if (domain == DOMAIN_TRANSPORT)

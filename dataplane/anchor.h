@@ -20,6 +20,8 @@ struct agent {
 };
 
 extern const struct agent *anchor_agents[API_MAX_AGENTS];
+// No agent has this index or a higher one. Main lcore writes; workers read relaxed.
+extern uint16_t anchor_agents_end;
 // The domain in these is an index, see domain.h.
 extern const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 
@@ -32,6 +34,9 @@ static inline const struct api_home_prefix_set *anchor_home_prefix(uint16_t idx)
 {
 	return rcu_load(&anchor_home_prefixes[idx]);
 }
+
+// The uses that some home prefix protects. Main lcore writes; workers read relaxed.
+extern uint32_t anchor_protect;
 
 // False from the start until control has filled the tables for the first time: who is not bound yet may
 // well be. Main lcore writes; workers read.

@@ -31,8 +31,8 @@ union bindtab_key {
 
 // Flags of a binding.
 enum {
-	BINDING_SIDE_RECORD =
-		0x0001, // several care-of addresses, flow rules or ESP: not in use yet
+	BINDING_SIDE_RECORD = 0x0001, // several care-of addresses or flow rules: not in use yet
+	BINDING_SA = 0x0002, // sa_slot is valid
 };
 
 // The forwarding entry of one version of a binding: exactly one cache line.
@@ -45,7 +45,10 @@ struct binding {
 	uint16_t home_prefix;
 	uint16_t flags;
 	uint16_t port;
-	uint32_t gre_key;
+	union {
+		uint32_t gre_key;
+		uint32_t sa_slot; // IPv6-in-IPv6, with BINDING_SA
+	};
 	uint32_t generation;
 } __rte_cache_aligned;
 static_assert(sizeof(struct binding) == 64, "a forwarding entry is one cache line");

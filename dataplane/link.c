@@ -14,6 +14,7 @@
 #include "dataplane/link_sync.h"
 #include "dataplane/pkt.h"
 #include "dataplane/punt.h"
+#include "dataplane/sa.h"
 
 enum {
 	// Bytes on their way to control. Punts wait above the first mark, records from control wait
@@ -66,7 +67,9 @@ bool link_punt(struct rte_mbuf *m)
 	rec = link_conn_record(API_PUNT, api_rec_len(sizeof(*rec), len));
 	if (rec == NULL)
 		return false;
-	rec->lane = API_PUNT_MH;
+	rec->lane = pkt_priv(m)->punt_lane;
+	rec->sa_slot = pkt_priv(m)->sa_slot;
+	rec->sa_use = pkt_priv(m)->sa_use;
 	rec->tunnelled = (meta->flags & PKT_TUNNELLED) != 0;
 	rec->port = meta->port;
 	rec->packet_len = len;
@@ -125,6 +128,7 @@ bool link_turn(void)
 	if (link_conn_accept())
 		send_hello();
 	is_settled = bindtab_poll(bindings);
+	is_settled &= sa_poll();
 	for (unsigned int i = 0; link_conn_fd() >= 0 && i < MESSAGES_PER_TURN; i++) {
 		if (link_conn_backlog() > READ_MARK || !link_conn_receive())
 			break;
@@ -149,6 +153,11 @@ int link_init(const struct link_config *config)
 			config->max_bindings);
 		return -ENOMEM;
 	}
+	error = sa_init(config->max_sas, link_record_sa_event);
+	if (error != 0) {
+		bindtab_free(bindings);
+		return error;
+	}
 	link_sync_init(bindings, config->orphan_hold_s);
 	if (getrandom(&instance, sizeof(instance), 0) < 0)
 		instance = clock_wall_ns();
@@ -162,6 +171,7 @@ void link_free(void)
 {
 	punt_reset();
 	link_conn_free();
+	sa_free();
 	bindtab_free(bindings);
 	bindings = NULL;
 }

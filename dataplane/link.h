@@ -18,6 +18,7 @@
 struct link_config {
 	const char *run_dir;
 	uint32_t max_bindings;
+	uint32_t max_sas; // slots of security associations, 0 = none
 	uint32_t orphan_hold_s; // bindings live on this long without control
 };
 

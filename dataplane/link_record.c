@@ -128,13 +128,15 @@ static int on_binding_set(const struct api_rec *rec)
 		.agent = care_of->agent,
 		.home_prefix = set->home_prefix,
 		.port = care_of->port,
-		.gre_key = care_of->gre_key,
+		.flags = care_of->sa_slot != 0 ? BINDING_SA : 0,
+		.sa_slot = care_of->sa_slot,
 		.generation = set->generation,
 	};
 	union bindtab_key key;
 	int error = 0;
 
-	if (set->n_care_of != 1 || care_of->mode != API_TUNNEL_IP6_IP6)
+	if (set->n_care_of != 1 || care_of->mode != API_TUNNEL_IP6_IP6 ||
+		(care_of->sa_slot != 0 && care_of->sa_slot >= sa_slots()))
 		error = -EOPNOTSUPP;
 	else if (home == NULL || care_of->agent >= API_MAX_AGENTS ||
 		 anchor_agents[care_of->agent] == NULL)
@@ -203,8 +205,82 @@ static int on_packet_out(const struct api_rec *rec)
 
 	if (out->packet_len < sizeof(struct ip6_hdr_wire) || out->packet_len > API_PACKET_MAX)
 		return -EPROTO;
-	pump_send(DOMAIN_TRANSPORT, out->packet, out->packet_len);
+	if (out->sa_use >= API_SA_USE_MAX || (out->sa_slot == 0) != (out->sa_use == 0))
+		return -EPROTO;
+	if (out->sa_slot != 0)
+		pump_send_sealed(out->sa_slot, out->sa_use, out->packet, out->packet_len);
+	else
+		pump_send(DOMAIN_TRANSPORT, out->packet, out->packet_len);
 	return 0;
+}
+
+// --- Security associations
+
+static void refuse_sa(const struct api_sa_set *set, int error)
+{
+	static struct log_limit limit = { .per_second = 10 };
+	struct api_sa_err *rec = link_conn_record(API_SA_ERR, sizeof(*rec));
+
+	log_write_limited(&limit, LOG_LEVEL_WARN,
+		"sa_refused slot=%u spi=%u use=%u direction=%u error=%d", set->slot, set->spi,
+		set->use, set->direction, -error);
+	if (rec == NULL)
+		return;
+	rec->slot = set->slot;
+	rec->spi = set->spi;
+	rec->use = set->use;
+	rec->direction = set->direction;
+	rec->agent = set->agent;
+	rec->error = error;
+}
+
+static int on_sa_set(const struct api_rec *rec)
+{
+	const struct api_sa_set *set = (const void *)rec;
+	const struct agent *agent = set->agent < API_MAX_AGENTS ? anchor_agents[set->agent] : NULL;
+	int domain = domain_index(set->domain);
+	int error = -ENOENT;
+
+	if (agent != NULL && domain >= 0)
+		error = sa_set(set, (uint8_t)domain, &agent->outer.src);
+	if (error == -EAGAIN)
+		return error;
+	if (error != 0)
+		refuse_sa(set, error);
+	credit += (rec->flags & API_REC_BULK) != 0;
+	return 0;
+}
+
+static int on_sa_del(const struct api_rec *rec)
+{
+	sa_del((const void *)rec);
+	credit += (rec->flags & API_REC_BULK) != 0;
+	return 0;
+}
+
+static int on_sa_grant(const struct api_rec *rec)
+{
+	sa_grant((const void *)rec);
+	return 0;
+}
+
+bool link_record_sa_event(const struct sa *sa, enum api_sa_event_type event)
+{
+	struct api_sa_event *rec = link_conn_record(API_SA_EVENT, sizeof(*rec));
+
+	if (rec == NULL)
+		return false;
+	rec->slot = sa->slot;
+	rec->spi = sa->spi;
+	rec->use = sa->use;
+	rec->direction = sa->direction;
+	rec->agent = sa->agent;
+	rec->event = (uint8_t)event;
+	rec->seq = __atomic_load_n(
+		sa->direction == API_SA_OUT ? &sa->seq : &sa->replay.top, __ATOMIC_RELAXED);
+	rec->packets = __atomic_load_n(&sa->packets, __ATOMIC_RELAXED);
+	rec->bytes = __atomic_load_n(&sa->bytes, __ATOMIC_RELAXED);
+	return true;
 }
 
 static int on_punt_credit(const struct api_rec *rec)
@@ -223,6 +299,9 @@ static int (*const handlers[API_TYPE_MAX])(const struct api_rec *rec) = {
 	[API_COUNTERS_GET] = on_counters_get,
 	[API_PACKET_OUT] = on_packet_out,
 	[API_PUNT_CREDIT] = on_punt_credit,
+	[API_SA_SET] = on_sa_set,
+	[API_SA_DEL] = on_sa_del,
+	[API_SA_GRANT] = on_sa_grant,
 };
 
 int link_record_apply(const struct api_rec *rec)

@@ -12,6 +12,7 @@
 #include "dataplane/link.h"
 #include "dataplane/link_conn.h"
 #include "dataplane/mirror.h"
+#include "dataplane/sa.h"
 
 enum {
 	SWEEP_PER_TURN = 4096,
@@ -77,6 +78,7 @@ void link_sync_begin(const struct api_sync_begin *begin)
 	link_status.is_guarded = false;
 	sync_state.n_before = bindtab_count(sync_state.bindings);
 	bindtab_mark_begin(sync_state.bindings);
+	sa_mark_begin();
 	anchor_mark_begin();
 }
 
@@ -98,6 +100,7 @@ static void sweep_begin(void)
 	sync_state.n_stale = bindtab_stale(sync_state.bindings);
 	sync_state.is_sweeping = true;
 	bindtab_sweep_begin(sync_state.bindings);
+	sa_sweep_begin();
 }
 
 // A control process that comes again and again with a wrong store does not prolong the hold of what is
@@ -135,7 +138,8 @@ int link_sync_end(const struct api_sync_end *end)
 
 static void sweep_turn(void)
 {
-	if (!sync_state.is_sweeping || !bindtab_sweep(sync_state.bindings, SWEEP_PER_TURN))
+	if (!sync_state.is_sweeping || !bindtab_sweep(sync_state.bindings, SWEEP_PER_TURN) ||
+		!sa_sweep(SWEEP_PER_TURN))
 		return;
 	sync_state.is_sweeping = false;
 	link_status.swept += sync_state.n_stale;
@@ -176,11 +180,12 @@ static void orphan_turn(void)
 		clock_mono_ns() - sync_state.orphan_since_ns < hold_ns)
 		return;
 	sync_state.orphan_since_ns = 0;
-	if (bindtab_count(sync_state.bindings) == 0)
+	if (bindtab_count(sync_state.bindings) == 0 && sa_count() == 0)
 		return;
 	log_err("orphan_hold_over hold_s=%u bindings=%u", sync_state.orphan_hold_s,
 		bindtab_count(sync_state.bindings));
 	bindtab_mark_begin(sync_state.bindings);
+	sa_mark_begin();
 	sweep_begin();
 }
 

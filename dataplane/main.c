@@ -393,6 +393,7 @@ static int serve(const struct options *o, const struct config *config, int signa
 	const struct link_config link = {
 		.run_dir = o->run_dir,
 		.max_bindings = c->max_bindings,
+		.max_sas = c->max_sas,
 		.orphan_hold_s = c->orphan_hold_s,
 	};
 	int host_fd, status = EXIT_BOOT;

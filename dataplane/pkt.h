@@ -21,6 +21,7 @@ enum pkt_kind {
 	PKT_GLEAN, // an IPv6 packet that waits for priv.target on meta.port
 	PKT_UNRESOLVED, // from main: what waited for a neighbour that does not answer
 	PKT_ERROR, // an ICMPv6 error to an address of ours about a tunnel packet
+	PKT_SEAL, // from main: an IPv6 packet that is to leave under priv.sa_use of priv.sa_slot
 };
 
 enum pkt_flags {
@@ -28,6 +29,7 @@ enum pkt_flags {
 	PKT_TUNNELLED = 0x02, // decapsulated by us: the outer header is still in front of the data
 	PKT_REASSEMBLED = 0x04,
 	PKT_STRANGER = 0x10, // GLEAN: waits for its own destination, not for a gateway
+	PKT_ESP = 0x20, // came under priv.sa_use of priv.sa_slot, until it is decapsulated
 	PKT_FROM_HOST = 0x08, // our kernel's, to a home address: it is told of errors too
 };
 
@@ -58,6 +60,9 @@ struct pkt_priv {
 	struct ip6 outer_dst;
 	uint64_t sender; // PUNT: of a Binding Update (police_sender); 0 = no newer one replaces it
 	uint8_t police_class; // PUNT
+	uint8_t punt_lane; // PUNT: enum api_punt_lane
+	uint8_t sa_use; // PUNT: 0 = unprotected; SEAL, PKT_ESP
+	uint32_t sa_slot; // likewise
 };
 
 enum { PKT_PRIV_SIZE = RTE_ALIGN_CEIL(sizeof(struct pkt_priv), RTE_MBUF_PRIV_ALIGN) };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "dataplane/base/log.h"
+#include "dataplane/domain.h"
 #include "dataplane/host.h"
 #include "dataplane/neigh.h"
 #include "dataplane/pkt.h"
@@ -137,6 +138,7 @@ static void take_one(struct rte_mbuf *m)
 		tunnel_error_take(m);
 		break;
 	case PKT_IP:
+	case PKT_SEAL:
 	case PKT_UNRESOLVED:
 		rte_pktmbuf_free(m);
 		break;
@@ -278,7 +280,8 @@ bool pump_turn(void)
 	return n > 0;
 }
 
-void pump_send(uint8_t domain, const void *packet, uint32_t len)
+// A buffer with a copy of a packet. NULL: dropped.
+static struct rte_mbuf *packet_copy(const void *packet, uint32_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pump_pool);
 	char *data = m == NULL || len > UINT16_MAX ? NULL : rte_pktmbuf_append(m, (uint16_t)len);
@@ -286,11 +289,34 @@ void pump_send(uint8_t domain, const void *packet, uint32_t len)
 	if (data == NULL) {
 		pump_count_drop(PUMP_DROP_no_buffer);
 		rte_pktmbuf_free(m);
-		return;
+		return NULL;
 	}
 	memcpy(data, packet, len);
+	pump_stats.sent++;
+	return m;
+}
+
+void pump_send(uint8_t domain, const void *packet, uint32_t len)
+{
+	struct rte_mbuf *m = packet_copy(packet, len);
+
+	if (m == NULL)
+		return;
 	*pkt_meta(m) =
 		(struct pkt_meta){ .kind = PKT_IP, .flags = PKT_LOCAL_ORIGIN, .domain = domain };
-	pump_stats.sent++;
+	inject(&workers[0], &m, 1);
+}
+
+void pump_send_sealed(uint32_t sa_slot, uint8_t sa_use, const void *packet, uint32_t len)
+{
+	struct rte_mbuf *m = packet_copy(packet, len);
+
+	if (m == NULL)
+		return;
+	*pkt_meta(m) = (struct pkt_meta){
+		.kind = PKT_SEAL, .flags = PKT_LOCAL_ORIGIN, .domain = DOMAIN_TRANSPORT
+	};
+	pkt_priv(m)->sa_slot = sa_slot;
+	pkt_priv(m)->sa_use = sa_use;
 	inject(&workers[0], &m, 1);
 }

@@ -55,6 +55,9 @@ bool pump_turn(void);
 // Sends a whole IPv6 packet of len bytes (copied) through the workers, routed in a domain (index).
 void pump_send(uint8_t domain, const void *packet, uint32_t len);
 
+// Sends such a packet under what a slot has for a use (enum api_sa_use), in transport mode.
+void pump_send_sealed(uint32_t sa_slot, uint8_t sa_use, const void *packet, uint32_t len);
+
 static inline void pump_count_drop(enum pump_drop reason)
 {
 	pump_stats.drops[reason]++;

@@ -18,6 +18,7 @@
 #include "dataplane/punt.h"
 #include "dataplane/show_gate.h"
 #include "dataplane/show_rows.h"
+#include "dataplane/show_sas.h"
 #include "dataplane/tunnel_error.h"
 #include "dataplane/worker.h"
 
@@ -104,6 +105,8 @@ static int show_workers(const char *cmd, const char *params, struct rte_tel_data
 		rte_tel_data_add_dict_u64(row, "forwarded", stat_read(&s->forwarded));
 		rte_tel_data_add_dict_u64(row, "encapsulated", stat_read(&s->encapsulated));
 		rte_tel_data_add_dict_u64(row, "decapsulated", stat_read(&s->decapsulated));
+		rte_tel_data_add_dict_u64(row, "sealed", stat_read(&s->sealed));
+		rte_tel_data_add_dict_u64(row, "opened", stat_read(&s->opened));
 		rte_tel_data_add_dict_u64(row, "home_options", stat_read(&s->home_options));
 		rte_tel_data_add_dict_u64(row, "routed", stat_read(&s->routed));
 		rte_tel_data_add_dict_u64(row, "binding_errors", stat_read(&s->binding_errors));
@@ -163,5 +166,7 @@ int show_register(void)
 	if (error == 0)
 		error = show_gate_register("/unwired/drops", show_drops,
 			"Dropped packets by reason. Parameter: first row.");
+	if (error == 0)
+		error = show_sas_register();
 	return error;
 }

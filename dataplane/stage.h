@@ -9,6 +9,10 @@
 
 #include "dataplane/worker.h"
 
+struct sa;
+
+enum { STAGE_MAX_DECAPS = 2 }; // a mobile behind a mobile, as stage_encap's way down
+
 // Frames from a port -> route | route4 | host. Moves pkts[n], 1 <= n <= BURST, of port index port.
 void stage_classify(struct worker *w, uint8_t port, struct rte_mbuf **pkts, unsigned int n);
 
@@ -30,11 +34,17 @@ void stage_route(struct worker *w);
 // Packets to our own addresses. local -> tunnel | punt | host | drops.
 void stage_local(struct worker *w);
 
+// ESP to us. esp_in -> tunnel | punt | host | drops.
+void stage_esp_in(struct worker *w);
+
 // IPv6-in-IPv6 to us, with the source check. tunnel -> route (the inner packets) | drops.
 void stage_decap(struct worker *w);
 
 // Packets to home addresses: binding look-up, encapsulation. home -> tx | glean | again | drops.
 void stage_encap(struct worker *w);
+
+// Sealing of what the encapsulation stage and control gave: -> tx | glean | again | drops.
+void stage_esp_out(struct worker *w);
 
 // Plain forwarding. forward -> tx | glean | drops.
 void stage_forward(struct worker *w);
@@ -53,10 +63,43 @@ const struct binding *stage_binding_of(
 // one of another length (RFC 6275 section 6.3).
 int stage_home_option(const struct rte_mbuf *m, unsigned int upper);
 
-// Hands a Mobility Header message, which begins off bytes into m (moved), to control as far as its
-// sender, its class and control's pace allow (dataplane/police.h). domain is that of the mobiles of the
-// address that it was sent to.
-void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain);
+// The home address that a packet is about whose upper layer begins at `upper`: that of its Home Address
+// option, else its source. NULL where the option is against the rules.
+const struct ip6 *stage_home_of(struct rte_mbuf *m, unsigned int upper);
+
+// Hands a Mobility Header or discovery message, which begins off bytes into m (moved), to control as far as
+// its sender, its class and control's pace allow (dataplane/police.h). domain is that of the mobiles of the
+// address that it was sent to; sa protected it, or is NULL.
+void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain,
+	const struct sa *sa);
+
+// The uses that a home address may have only under an SA, as its prefix says: API_SA_BIT of each.
+uint32_t stage_protect_of(uint8_t domain, const struct ip6 *home);
+
+// Where the next header of the last extension header in front of offset `upper` stands, which stage_upper
+// found. Owns: borrowed.
+uint8_t *stage_last_next_header(struct rte_mbuf *m, unsigned int upper);
+
+// What of a home address' packets has to travel under an SA: its prefix's uses and its slot's.
+uint32_t stage_protect_binding(const struct binding *b);
+
+// --- ESP out -----------------------------------------------------------------------------------------
+
+// Puts ESP header and trailer around the whole packet in m (moved), with room for IV and check value.
+// Returns: moved, maybe another buffer; NULL: dropped.
+struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m, const struct sa *sa);
+
+// Hands a packet (moved) with its outer headers and ESP at offset `at` on to be sealed and sent to nh over
+// a way of this MTU. payload: bytes inside.
+void stage_esp_tunnel(struct worker *w, struct rte_mbuf *m, struct sa *sa, const struct nexthop *nh,
+	uint16_t mtu, uint16_t at, uint32_t payload);
+
+// Takes a packet of kind PKT_SEAL (moved): puts ESP behind its extension headers, to be sealed and routed.
+void stage_esp_transport(struct worker *w, struct rte_mbuf *m);
+
+// Sends a packet with its outer headers on: in fragments where the way's MTU asks for it.
+void stage_tunnel_send(
+	struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu);
 
 // Finds the upper-layer protocol behind hop-by-hop, destination options and routing headers of the
 // packet in m, within its first segment. Shape: *off bytes from the IPv6 header to it.

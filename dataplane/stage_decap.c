@@ -7,14 +7,22 @@
 // Exits: route (inner packets, to be routed in the domain of their home prefix), spread (the same, of
 // a tunnel too heavy for one worker, to be routed by another), drops
 // tunnel_bad_inner, tunnel_protocol, tunnel_unbound, tunnel_wrong_source, tunnel_wrong_agent,
-// tunnel_ecn, inner_scope.
+// tunnel_ecn, inner_scope, esp_selector, esp_required.
 
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
 #include "dataplane/fib.h"
+#include "dataplane/sa.h"
 
-enum { ECN_MASK = 3, ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 };
+enum {
+	ECN_MASK = 3,
+	ECN_ECT1 = 1,
+	ECN_ECT0 = 2,
+	ECN_CE = 3,
+	MH_TYPE_AT = 2, // RFC 6275 section 6.1.1
+	MH_HOME_TEST_INIT = 1,
+};
 
 // Traffic class of the inner packet after the tunnel, or -1 to drop it (RFC 6040 figure 4).
 static int ecn_decap(uint8_t inner, uint8_t outer)
@@ -93,6 +101,89 @@ static enum drop_reason check_source(const struct ip6_hdr_wire *out, const struc
 	return DROP_MAX;
 }
 
+// What the policy looks at in the packet inside.
+struct inner {
+	int protocol; // of its upper layer, as stage_upper
+	uint8_t mh_type;
+	bool is_to_agent; // to the address that the tunnel ends at
+	bool has_home; // it is about `home`
+};
+
+static struct inner inner_look(struct rte_mbuf *m, const struct ip6 *home)
+{
+	uint16_t outer_len = pkt_meta(m)->outer_len;
+	const struct ip6_hdr_wire *out = pkt_ip6(m);
+	struct inner inner = { 0 };
+	const struct ip6 *about;
+	unsigned int off = 0;
+
+	rte_pktmbuf_adj(m, outer_len);
+	inner.protocol = stage_upper(m, &off);
+	inner.is_to_agent = ip6_eq(&pkt_ip6(m)->dst, &out->dst);
+	if (inner.protocol == PROTO_MH && off + MH_TYPE_AT < m->data_len)
+		inner.mh_type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, off + MH_TYPE_AT);
+	about = inner.protocol < 0 ? NULL : stage_home_of(m, off);
+	inner.has_home = about != NULL && home != NULL && ip6_eq(about, home);
+	rte_pktmbuf_prepend(m, outer_len);
+	return inner;
+}
+
+static bool is_signalling(const struct inner *inner)
+{
+	return inner->is_to_agent && (inner->protocol == PROTO_MH || inner->protocol == PROTO_ESP);
+}
+
+// A packet under an SA: the inner source must be bound with the SA's slot; where it came from says the SA
+// (RFC 6275 10.4.5). An update from a new care-of address, which is not bound yet, passes (RFC 4877 section
+// 5): *b becomes NULL.
+static enum drop_reason check_sa(struct rte_mbuf *m, struct binding **b)
+{
+	uint32_t slot = pkt_priv(m)->sa_slot;
+	struct inner inner;
+
+	if (likely(*b != NULL && ((*b)->flags & BINDING_SA) && (*b)->sa_slot == slot))
+		return DROP_MAX;
+	inner = inner_look(m, sa_home(slot));
+	if (is_signalling(&inner) && inner.has_home) {
+		*b = NULL;
+		return DROP_MAX;
+	}
+	return *b == NULL ? DROP_tunnel_unbound : DROP_esp_selector;
+}
+
+// What came without an SA from a mobile that may have to use one. Signalling has a policy of its own (RFC
+// 6275 10.4.6).
+static enum drop_reason check_policy(struct rte_mbuf *m, const struct binding *b)
+{
+	uint32_t protect = stage_protect_binding(b);
+	struct inner inner;
+
+	if ((protect & (API_SA_BIT(API_SA_PAYLOAD) | API_SA_BIT(API_SA_ROUTABILITY))) == 0)
+		return DROP_MAX;
+	inner = inner_look(m, NULL);
+	if (is_signalling(&inner))
+		return DROP_MAX;
+	if (protect & API_SA_BIT(API_SA_PAYLOAD))
+		return DROP_esp_required;
+	return inner.protocol == PROTO_MH && inner.mh_type == MH_HOME_TEST_INIT ? DROP_esp_required
+										: DROP_MAX;
+}
+
+// check_source with what IPsec asks for.
+static inline enum drop_reason check(struct rte_mbuf *m, struct binding **b)
+{
+	enum drop_reason reason;
+
+	if (unlikely(pkt_meta(m)->flags & PKT_ESP))
+		return check_sa(m, b);
+	reason = check_source(pkt_ip6(m), *b);
+	if (unlikely(__atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) != 0 ||
+		     (*b != NULL && (*b)->flags != 0)) &&
+		reason == DROP_MAX)
+		reason = check_policy(m, *b);
+	return reason;
+}
+
 static void count_up(struct worker *w, struct binding *b, uint64_t bytes)
 {
 	if (w->counts_shared) {
@@ -108,7 +199,7 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 {
 	const struct ip6_hdr_wire *out = pkt_ip6(m);
 	struct pkt_meta *meta = pkt_meta(m);
-	enum drop_reason reason = check_source(out, b);
+	enum drop_reason reason = check(m, &b);
 	uint8_t outer_tc = ip6_traffic_class(out);
 	struct ip6_hdr_wire *in;
 	int tc;
@@ -125,12 +216,13 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 	}
 	if (unlikely(tc != ip6_traffic_class(in)))
 		ip6_set_traffic_class(in, (uint8_t)tc);
-	meta->flags |= PKT_TUNNELLED;
+	meta->flags = (uint8_t)((meta->flags & ~PKT_ESP) | PKT_TUNNELLED);
 	meta->n_decaps++;
 	meta->domain = domain;
 	if (unlikely(meta->flags & PKT_REASSEMBLED))
 		reassembly_know(w->reassembly, &out->src);
-	count_up(w, b, m->pkt_len);
+	if (likely(b != NULL))
+		count_up(w, b, m->pkt_len);
 	w->stats.decapsulated++;
 	if (likely(w->spread.n_heavy == 0) || !spread_away(w, m, out))
 		lane_add(&w->route, m, NULL);

@@ -8,19 +8,23 @@
 //
 // Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
 // not_filled, unbound, own_source, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit,
-// encap_option, no_headroom.
+// encap_option, no_headroom, esp_no_sa; esp_out (what has to travel under an SA: stage_esp_out.c).
 
 #include "dataplane/stage.h"
 
 #include "dataplane/anchor.h"
 #include "dataplane/base/cursor.h"
 #include "dataplane/domain.h"
+#include "dataplane/esp.h"
 #include "dataplane/fib.h"
 #include "dataplane/pmtu.h"
+#include "dataplane/sa.h"
 
 enum {
 	MAX_ENCAPS = 2,
 	LIMIT_MAX_HEADERS = 6, // that an encapsulation limit is looked for behind
+	MH_TYPE_AT = 2, // RFC 6275 section 6.1.1
+	MH_HOME_TEST = 3,
 };
 
 // The destination options header of an outer header: a Tunnel Encapsulation Limit and padding.
@@ -33,7 +37,9 @@ static_assert(sizeof(struct limit_hdr) == 8, "encapsulation limit");
 // What is put in front of a packet.
 struct outer {
 	const struct agent *agent;
+	struct sa *sa; // that what is inside travels under, or NULL
 	uint16_t len; // bytes of outer headers
+	uint16_t esp; // bytes that ESP adds to this packet
 	uint8_t limit; // of the option, where len has room for it
 };
 
@@ -159,6 +165,38 @@ static bool outer_choose(
 	return true;
 }
 
+static bool is_home_test(const struct rte_mbuf *m)
+{
+	unsigned int off = 0;
+
+	return stage_upper(m, &off) == PROTO_MH && off + MH_TYPE_AT < m->data_len &&
+	       *rte_pktmbuf_mtod_offset(m, const uint8_t *, off + MH_TYPE_AT) == MH_HOME_TEST;
+}
+
+// Finds the SA that a packet to a mobile has to travel under (RFC 6275 10.4.2, 10.4.6). True when m lives on.
+static bool sa_choose(
+	struct worker *w, struct rte_mbuf *m, const struct binding *b, struct outer *outer)
+{
+	uint32_t protect = stage_protect_binding(b);
+	bool has_slot = (b->flags & BINDING_SA) != 0;
+	bool is_payload = (protect & API_SA_BIT(API_SA_PAYLOAD)) != 0;
+	bool is_routability = (protect & API_SA_BIT(API_SA_ROUTABILITY)) != 0 && is_home_test(m);
+
+	if (!is_payload && !is_routability)
+		return true;
+	if (has_slot && is_routability)
+		outer->sa = sa_out(b->sa_slot, API_SA_ROUTABILITY);
+	if (has_slot && is_payload && outer->sa == NULL)
+		outer->sa = sa_out(b->sa_slot, API_SA_PAYLOAD);
+	if (outer->sa == NULL) {
+		worker_drop(w, m, DROP_esp_no_sa);
+		return false;
+	}
+	outer->esp = (uint16_t)(esp_head_len(outer->sa->suite) +
+				esp_tail_len(outer->sa->suite, m->pkt_len));
+	return true;
+}
+
 // The path MTU to a care-of address: that of its link, but for the few exceptions. One that is itself a
 // home address has no link yet; what does not fit into its tunnel is learned from our own error.
 static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
@@ -169,7 +207,7 @@ static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
 	uint16_t link = likely(nh->type != NEXTHOP_HOME) ? RTE_MAX(nh->mtu, (uint16_t)IP6_MIN_MTU)
 							 : UINT16_MAX;
 
-	if (likely(m->pkt_len + outer->len <= floor))
+	if (likely(m->pkt_len + outer->len + outer->esp <= floor))
 		return link;
 	return pmtu_get(&b->care_of, link);
 }
@@ -178,42 +216,54 @@ static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
 static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh,
 	uint16_t mtu, const struct outer *outer)
 {
+	uint32_t room;
+
 	if (unlikely(nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN &&
 		     nh->type != NEXTHOP_HOME)) {
 		worker_drop(w, m, DROP_care_of_unroutable);
 		return false;
 	}
-	if (likely(m->pkt_len + outer->len <= mtu || m->pkt_len <= IP6_MIN_MTU))
+	if (likely(m->pkt_len + outer->len + outer->esp <= mtu || m->pkt_len <= IP6_MIN_MTU))
 		return true;
-	stage_refuse(w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0,
-		RTE_MAX((uint32_t)(mtu - outer->len), (uint32_t)IP6_MIN_MTU));
+	room = mtu - outer->len;
+	if (outer->sa != NULL)
+		room = esp_room(outer->sa->suite, room);
+	stage_refuse(
+		w, m, DROP_too_big, ICMP6_PACKET_TOO_BIG, 0, RTE_MAX(room, (uint32_t)IP6_MIN_MTU));
 	return false;
 }
 
-// Puts the outer headers in front. True when m lives on.
-static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct binding *b, uint32_t hash,
-	const struct outer *outer)
+// Puts the outer headers in front. Returns: m, maybe in another buffer, or NULL: dropped.
+static struct rte_mbuf *push_outer(struct worker *w, struct rte_mbuf *m, const struct binding *b,
+	uint32_t hash, const struct outer *outer)
 {
-	struct pkt_meta *meta = pkt_meta(m);
 	struct ip6_hdr_wire *in = pkt_ip6(m), *out;
+	uint8_t protocol = PROTO_IPV6, tc = ip6_traffic_class(in);
 	uint32_t label = hash & 0xfffff;
-	uint8_t tc = ip6_traffic_class(in);
+	struct pkt_meta *meta;
 
+	if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN))
+		in->hop_limit--;
+	if (unlikely(outer->sa != NULL)) {
+		protocol = PROTO_ESP;
+		m = stage_esp_wrap(w, m, outer->sa);
+		if (m == NULL)
+			return NULL;
+	}
 	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, outer->len);
 	if (unlikely(out == NULL)) {
 		worker_drop(w, m, DROP_no_headroom);
-		return false;
+		return NULL;
 	}
-	if (!(meta->flags & PKT_LOCAL_ORIGIN))
-		in->hop_limit--;
 	*out = outer->agent->outer;
+	out->next_header = protocol;
 	out->vtc_flow_be |= rte_cpu_to_be_32((uint32_t)tc << 20 | (label != 0 ? label : 1));
 	out->payload_len_be = rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(*out)));
 	out->dst = b->care_of;
 	if (unlikely(outer->len == LIMIT_LEN)) {
 		out->next_header = PROTO_DSTOPTS;
 		*(struct limit_hdr *)(out + 1) = (struct limit_hdr){
-			.next_header = PROTO_IPV6,
+			.next_header = protocol,
 			.type = DSTOPT_ENCAP_LIMIT,
 			.type_len = 1,
 			.limit = outer->limit,
@@ -221,10 +271,23 @@ static bool push_outer(struct worker *w, struct rte_mbuf *m, const struct bindin
 			.padn_len = 1,
 		};
 	}
+	meta = pkt_meta(m);
 	meta->n_encaps++;
 	meta->flags &= (uint8_t)~PKT_FROM_HOST;
 	meta->domain = DOMAIN_TRANSPORT;
-	return true;
+	return m;
+}
+
+void stage_tunnel_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu)
+{
+	if (unlikely(nh->type == NEXTHOP_HOME))
+		pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
+	if (unlikely(m->pkt_len > mtu))
+		fragment_send(w, m, nh, mtu);
+	else if (unlikely(nh->type == NEXTHOP_HOME))
+		worker_again(w, m);
+	else
+		stage_egress(w, m, nh);
 }
 
 static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, uint32_t idx)
@@ -237,26 +300,28 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 
 	if (!outer_choose(w, m, b, &outer))
 		return;
+	if (unlikely(b->flags != 0 || __atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) != 0) &&
+		!sa_choose(w, m, b, &outer))
+		return;
 	mtu = path_mtu(m, b, nh, &outer);
-	if (unlikely(pkt_meta(m)->flags & PKT_FROM_HOST) && nh->type != NEXTHOP_HOME &&
-		stage_shim_out(m, &b->care_of, mtu)) {
+	if (unlikely(pkt_meta(m)->flags & PKT_FROM_HOST) && outer.sa == NULL &&
+		nh->type != NEXTHOP_HOME && stage_shim_out(m, &b->care_of, mtu)) {
 		count_down(w, b, inner_len);
 		w->stats.routed++;
 		stage_egress(w, m, nh);
 		return;
 	}
-	if (!admit_on_route(w, m, nh, mtu, &outer) || !push_outer(w, m, b, hash, &outer))
+	if (!admit_on_route(w, m, nh, mtu, &outer))
+		return;
+	m = push_outer(w, m, b, hash, &outer);
+	if (unlikely(m == NULL))
 		return;
 	count_down(w, b, inner_len);
 	w->stats.encapsulated++;
-	if (unlikely(nh->type == NEXTHOP_HOME))
-		pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
-	if (unlikely(m->pkt_len > mtu))
-		fragment_send(w, m, nh, mtu);
-	else if (unlikely(nh->type == NEXTHOP_HOME))
-		worker_again(w, m);
+	if (unlikely(outer.sa != NULL))
+		stage_esp_tunnel(w, m, outer.sa, nh, mtu, outer.len, inner_len);
 	else
-		stage_egress(w, m, nh);
+		stage_tunnel_send(w, m, nh, mtu);
 }
 
 void stage_encap(struct worker *w)

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tunnel (IPv6-in-IPv6), punt to control (Mobility Header, stage_punt.c), host and error (stage_host.c), again (reassembled packets), drops
-// tunnel_nested and those of reassembly and of the correspondent shim (stage_shim.c).
+// Exits: tunnel (IPv6-in-IPv6), esp_in (ESP), punt to control (Mobility Header, stage_punt.c), host and error (stage_host.c), again (reassembled packets), drops
+// tunnel_nested, esp_required and those of reassembly and of the correspondent shim (stage_shim.c).
 
 #include "dataplane/stage.h"
 
+#include "dataplane/anchor.h"
+#include "dataplane/sa.h"
+
 enum {
 	UPPER_MAX_HEADERS = 6,
-	MAX_DECAPS = 2, // a mobile behind a mobile, as stage_encap's way down
 };
 
 int stage_upper(const struct rte_mbuf *m, unsigned int *off)
@@ -38,6 +40,19 @@ int stage_upper(const struct rte_mbuf *m, unsigned int *off)
 	return -1;
 }
 
+uint8_t *stage_last_next_header(struct rte_mbuf *m, unsigned int upper)
+{
+	uint8_t *packet = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *place = &pkt_ip6(m)->next_header;
+	unsigned int at = sizeof(struct ip6_hdr_wire);
+
+	while (at < upper) {
+		place = packet + at;
+		at += 8u + 8u * place[1];
+	}
+	return place;
+}
+
 // True for a fragment of what this node itself takes apart: tunnels, and signalling with or without
 // destination options. The kernel reassembles its own.
 static bool is_our_fragment(const struct rte_mbuf *m, unsigned int off)
@@ -47,12 +62,13 @@ static bool is_our_fragment(const struct rte_mbuf *m, unsigned int off)
 	if (off + 8 > m->data_len)
 		return false;
 	next_header = *rte_pktmbuf_mtod_offset(m, const uint8_t *, off);
-	return next_header == PROTO_IPV6 || next_header == PROTO_MH || next_header == PROTO_DSTOPTS;
+	return next_header == PROTO_IPV6 || next_header == PROTO_MH ||
+	       next_header == PROTO_DSTOPTS || (next_header == PROTO_ESP && sa_is_on);
 }
 
 // True for an ICMPv6 error that quotes a tunnel packet of its own destination, maybe behind a fragment
-// header or the encapsulation limit, and for what tells the path MTU behind a routing header. What else
-// the kernel sent is the kernel's.
+// header or the encapsulation limit, and for what tells the path MTU behind a routing header or of ESP. What
+// else the kernel sent is the kernel's.
 static bool is_tunnel_error(const struct rte_mbuf *m, unsigned int off)
 {
 	const struct ip6_hdr_wire *ip = rte_pktmbuf_mtod(m, const struct ip6_hdr_wire *), *quoted;
@@ -69,7 +85,8 @@ static bool is_tunnel_error(const struct rte_mbuf *m, unsigned int off)
 	if (next_header == PROTO_FRAGMENT || next_header == PROTO_DSTOPTS)
 		next_header = *(const uint8_t *)(quoted + 1);
 	return (next_header == PROTO_IPV6 ||
-		       (next_header == PROTO_ROUTING && type == ICMP6_PACKET_TOO_BIG)) &&
+		       ((next_header == PROTO_ROUTING || (next_header == PROTO_ESP && sa_is_on)) &&
+			       type == ICMP6_PACKET_TOO_BIG)) &&
 	       ip6_eq(&quoted->src, &ip->dst);
 }
 
@@ -79,6 +96,18 @@ static bool is_exempt(const struct rte_mbuf *m, int proto, unsigned int off)
 {
 	return proto < 0 || proto == PROTO_MH || proto == PROTO_ESP || proto == PROTO_AH ||
 	       (proto == PROTO_FRAGMENT && is_our_fragment(m, off));
+}
+
+// True for a Mobile Prefix Solicitation of a home that may send it under an SA only.
+static bool is_bare_discovery(const struct rte_mbuf *m, unsigned int off, uint8_t domain)
+{
+	const struct ip6_hdr_wire *ip = rte_pktmbuf_mtod(m, const struct ip6_hdr_wire *);
+
+	return (__atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) &
+		       API_SA_BIT(API_SA_DISCOVERY)) != 0 &&
+	       off < m->data_len &&
+	       *rte_pktmbuf_mtod_offset(m, const uint8_t *, off) == ICMP6_MPS &&
+	       (stage_protect_of(domain, &ip->src) & API_SA_BIT(API_SA_DISCOVERY)) != 0;
 }
 
 void stage_local(struct worker *w)
@@ -96,14 +125,16 @@ void stage_local(struct worker *w)
 			     !stage_shim_in(w, m, off)))
 			continue;
 		if (proto == PROTO_IPV6 || proto == PROTO_IPV4) {
-			if (unlikely(pkt_meta(m)->n_decaps >= MAX_DECAPS)) {
+			if (unlikely(pkt_meta(m)->n_decaps >= STAGE_MAX_DECAPS)) {
 				worker_drop(w, m, DROP_tunnel_nested);
 				continue;
 			}
 			pkt_meta(m)->outer_len = (uint16_t)off;
 			lane_add(&w->tunnel, m, in->nh[i]);
 		} else if (proto == PROTO_MH) {
-			stage_punt(w, m, off, in->nh[i]->domain);
+			stage_punt(w, m, off, in->nh[i]->domain, NULL);
+		} else if (unlikely(proto == PROTO_ESP && sa_is_on)) {
+			lane_add(&w->esp_in, m, in->nh[i]);
 		} else if (unlikely(proto == PROTO_FRAGMENT && is_our_fragment(m, off))) {
 			m = reassembly_add(w, m, off);
 			if (m != NULL)
@@ -111,6 +142,9 @@ void stage_local(struct worker *w)
 		} else if (unlikely(proto == PROTO_ICMP6 && is_tunnel_error(m, off))) {
 			pkt_meta(m)->outer_len = (uint16_t)off;
 			stage_host_error(w, m);
+		} else if (unlikely(proto == PROTO_ICMP6 &&
+				    is_bare_discovery(m, off, in->nh[i]->domain))) {
+			worker_drop(w, m, DROP_esp_required);
 		} else {
 			stage_host(w, m);
 		}

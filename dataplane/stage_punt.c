@@ -4,11 +4,14 @@
 // Signalling on its way to control, told apart by what its sender could know and held to what control
 // takes in, before anybody has authenticated it.
 //
-// Exits: punt (main lcore), drops police_class0, police_class1, police_class2, police_sender.
+// Exits: punt (main lcore), drops police_class0, police_class1, police_class2, police_sender,
+// esp_required.
 
 #include "dataplane/stage.h"
 
+#include "dataplane/anchor.h"
 #include "dataplane/police.h"
+#include "dataplane/sa.h"
 
 enum {
 	OPTION_HEAD = 2, // type and length
@@ -16,13 +19,12 @@ enum {
 	MH_TYPE_BINDING_UPDATE = 5,
 };
 
-// The home address that a message whose upper layer begins at off is about.
-static const struct ip6 *home_of(struct rte_mbuf *m, unsigned int off)
+const struct ip6 *stage_home_of(struct rte_mbuf *m, unsigned int upper)
 {
-	int option = stage_home_option(m, off);
+	int option = stage_home_option(m, upper);
 
 	if (option <= 0)
-		return &pkt_ip6(m)->src;
+		return option < 0 ? NULL : &pkt_ip6(m)->src;
 	return rte_pktmbuf_mtod_offset(m, const struct ip6 *, option + OPTION_HEAD);
 }
 
@@ -43,7 +45,17 @@ static bool is_binding_update(const struct rte_mbuf *m, unsigned int off)
 		       MH_TYPE_BINDING_UPDATE;
 }
 
-void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain)
+// True for what its sender may send under an SA only. RFC 6275 sections 5.1, 10.3.1.
+static bool is_bare(uint8_t domain, const struct ip6 *home)
+{
+	uint32_t signalling = API_SA_BIT(API_SA_SIGNALLING);
+
+	return unlikely(__atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) & signalling) &&
+	       (stage_protect_of(domain, home) & signalling) != 0;
+}
+
+void stage_punt(
+	struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain, const struct sa *sa)
 {
 	static const enum drop_reason over_class[POLICE_CLASSES] = {
 		[POLICE_KNOWN] = DROP_police_class0,
@@ -52,16 +64,22 @@ void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t 
 	};
 	const struct pkt_meta *meta = pkt_meta(m);
 	const struct ip6_hdr_wire *ip = pkt_ip6(m);
-	const struct ip6 *home = home_of(m, off);
+	const struct ip6 *home = stage_home_of(m, off);
 	struct pkt_priv *priv = pkt_priv(m);
 	enum police_class class;
 	enum police_verdict verdict;
 	uint64_t sender;
 
+	if (home == NULL) // control says what it thinks of it
+		home = &ip->src;
+	if (sa == NULL && is_bare(domain, home)) {
+		worker_drop(w, m, DROP_esp_required);
+		return;
+	}
 	// How the packet came, which no sender can forge where it came through a tunnel.
 	if (meta->flags & PKT_TUNNELLED)
 		ip = (const void *)((const uint8_t *)ip - meta->outer_len);
-	class = class_of(w, domain, &ip->src, home);
+	class = sa != NULL ? POLICE_KNOWN : class_of(w, domain, &ip->src, home);
 	sender = police_sender(&ip->src, home);
 	verdict = police_take(class, sender, w->now_tsc);
 	if (unlikely(verdict != POLICE_PASS)) {
@@ -73,5 +91,13 @@ void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t 
 	priv->outer_dst = ip->dst;
 	priv->sender = is_binding_update(m, off) ? sender : 0;
 	priv->police_class = (uint8_t) class;
+	priv->punt_lane = API_PUNT_MH;
+	priv->sa_slot = 0;
+	priv->sa_use = 0;
+	if (sa != NULL) {
+		priv->punt_lane = sa->use == API_SA_DISCOVERY ? API_PUNT_DISCOVERY : API_PUNT_MH;
+		priv->sa_slot = sa->slot;
+		priv->sa_use = sa->use;
+	}
 	worker_to_main(w, m, PKT_PUNT, MAIN_SIGNAL);
 }

@@ -11,6 +11,7 @@
 #include "dataplane/base/cursor.h"
 #include "dataplane/domain.h"
 #include "dataplane/fib.h"
+#include "dataplane/sa.h"
 
 enum {
 	HOME_OPTION_LEN = 16,
@@ -37,6 +38,26 @@ bool stage_is_own_source(struct rte_mbuf *m)
 		return false;
 	fib6_lookup_bulk(pkt_meta(m)->domain, &pkt_ip6(m)->src, &idx, 1);
 	return nexthop_get(idx)->type == NEXTHOP_LOCAL;
+}
+
+uint32_t stage_protect_of(uint8_t domain, const struct ip6 *home)
+{
+	const struct api_home_prefix_set *prefix;
+	const struct nexthop *nh;
+	uint32_t idx;
+
+	fib6_lookup_bulk(domain, home, &idx, 1);
+	nh = nexthop_get(idx);
+	prefix = nh->type == NEXTHOP_HOME ? anchor_home_prefix(nh->home_prefix) : NULL;
+	return prefix == NULL ? 0 : prefix->protect;
+}
+
+uint32_t stage_protect_binding(const struct binding *b)
+{
+	const struct api_home_prefix_set *prefix = anchor_home_prefix(b->home_prefix);
+	uint32_t protect = prefix == NULL ? 0 : prefix->protect;
+
+	return b->flags & BINDING_SA ? protect | sa_protect(b->sa_slot) : protect;
 }
 
 const struct binding *stage_binding_of(

@@ -47,6 +47,17 @@
 	X(home_option_bad, "Home Address option against the rules")                               \
 	X(home_option_unbound, "Home Address option without such a binding, Binding Error sent")  \
 	X(own_source, "tunnel, signalling or options forged with a source address of ours")       \
+	X(esp_no_sa, "ESP without such a security association, or none to send under")            \
+	X(esp_malformed, "ESP packet whose lengths or padding are against the rules")             \
+	X(esp_icv, "ESP packet whose check value is wrong")                                       \
+	X(esp_replay, "ESP packet that came before or is too old")                                \
+	X(esp_selector, "ESP packet with contents that its security association is not for")      \
+	X(esp_expired, "security association whose packets or bytes are used up")                 \
+	X(esp_sequence, "no sequence number left to send under")                                  \
+	X(esp_budget, "ESP of a sender whose check values were wrong too often")                  \
+	X(esp_no_room, "ESP packet that does not fit into one buffer")                            \
+	X(esp_dummy, "ESP dummy packet")                                                          \
+	X(esp_required, "unprotected where a security association is required")                   \
 	X(encap_option, "Tunnel Encapsulation Limit option allows no further tunnel")             \
 	X(tunnel_nested, "tunnelled to us more than twice")                                       \
 	X(fragment_bad, "fragment whose length or offset is against the rules")                   \
@@ -99,6 +110,7 @@ struct worker_stats {
 	uint64_t forwarded; // plain forwarding
 	uint64_t encapsulated;
 	uint64_t decapsulated;
+	uint64_t sealed, opened; // ESP
 	uint64_t spread_pairs; // tunnels that became too heavy for one worker
 	uint64_t home_options; // Home Address options swapped
 	uint64_t routed; // sent with a type 2 routing header

@@ -13,12 +13,15 @@
 #include "dataplane/pkt.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/pump.h"
+#include "dataplane/sa.h"
 
 enum {
 	RELAY_PER_SECOND = 1000,
 	RELAY_BURST = 100,
 	RELAY_HOP_LIMIT = 64,
 	ERROR_MAX = IP6_MIN_MTU,
+	SEALED_RECENT = 1 << 20, // packets of an SA that errors may still come about
+	SEALED_TRIES = 64, // SAs of one SPI that are looked at
 };
 
 // What an error says, with the original packet that its quote ends in.
@@ -245,6 +248,47 @@ static void routed_too_big(const struct tunnel_error *e, struct rcursor *c)
 	tunnel_error_stats.ignored++;
 }
 
+// True when an SA may have sent that number lately.
+static bool has_sent(const struct sa *sa, uint32_t number)
+{
+	uint64_t next = __atomic_load_n(&sa->seq, __ATOMIC_RELAXED);
+	uint32_t back = (uint32_t)next - number;
+
+	return back >= 1 && back <= RTE_MIN(next - 1, (uint64_t)SEALED_RECENT);
+}
+
+// A Packet Too Big about a packet that left under ESP, whose quote tells no inner packet: it must name an SA
+// of the mobile's that is there, and a number that was sent lately. Original senders hear of it with their
+// next packet that does not fit.
+static void sealed_too_big(const struct tunnel_error *e, uint32_t spi, uint32_t number)
+{
+	const struct sa *sa = sa_find_sent(spi, &e->outer.src, NULL);
+
+	for (unsigned int i = 0; i < SEALED_TRIES && sa != NULL; i++) {
+		if (has_sent(sa, number) && home_of(e, &sa->home, &e->outer.src) != NULL &&
+			packet_len(&e->outer) > e->param && e->param >= IP6_MIN_MTU) {
+			pmtu_learn(&e->outer.dst, e->param);
+			tunnel_error_stats.ignored++;
+			return;
+		}
+		sa = sa_find_sent(spi, &e->outer.src, sa);
+	}
+	tunnel_error_stats.forged++;
+}
+
+// Reads on to an ESP header. False when the quote has none.
+static bool sealed_read(
+	const struct tunnel_error *e, struct rcursor c, uint32_t *spi, uint32_t *number)
+{
+	int proto = e->outer.next_header;
+
+	while (c.ok && proto != PROTO_ESP && proto >= 0)
+		proto = step_over(&c, (uint8_t)proto);
+	*spi = rcursor_u32(&c);
+	*number = rcursor_u32(&c);
+	return c.ok && proto == PROTO_ESP;
+}
+
 // Takes in the whole packet of len bytes with its ICMPv6 header at off.
 static void take(const uint8_t *packet, size_t len, size_t off)
 {
@@ -252,9 +296,14 @@ static void take(const uint8_t *packet, size_t len, size_t off)
 	struct tunnel_error e;
 	struct rcursor c;
 	bool is_whole = error_read(packet, len, off, &e, &c);
+	uint32_t spi, number;
 
 	if (is_whole && e.outer.next_header == PROTO_ROUTING) {
 		routed_too_big(&e, &c);
+		return;
+	}
+	if (is_whole && e.type == ICMP6_PACKET_TOO_BIG && sealed_read(&e, c, &spi, &number)) {
+		sealed_too_big(&e, spi, number);
 		return;
 	}
 	home = is_whole && inner_read(&e, &c) ? home_of(&e, &e.inner->dst, &e.outer.src) : NULL;

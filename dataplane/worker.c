@@ -15,6 +15,7 @@
 #include <rte_pause.h>
 
 #include "dataplane/base/log.h"
+#include "dataplane/esp_worker.h"
 #include "dataplane/port.h"
 #include "dataplane/stage.h"
 
@@ -154,12 +155,18 @@ void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m)
 	w->out[port].pkts[w->out[port].n++] = m;
 }
 
-// A tunnel that came out of a tunnel (a mobile behind a mobile) has its turn in the next burst.
+static inline void hold(struct worker *w, struct lane *lane)
+{
+	for (unsigned int i = 0; i < lane->n; i++)
+		worker_again(w, lane->pkts[i]);
+	lane->n = 0;
+}
+
+// What came out of a tunnel as a tunnel (a mobile behind a mobile) or ESP has its turn in the next burst.
 static inline void hold_nested(struct worker *w)
 {
-	for (unsigned int i = 0; i < w->tunnel.n; i++)
-		worker_again(w, w->tunnel.pkts[i]);
-	w->tunnel.n = 0;
+	hold(w, &w->tunnel);
+	hold(w, &w->esp_in);
 }
 
 // What stands in the route lanes runs through the pipeline.
@@ -168,11 +175,13 @@ static inline void run_stages(struct worker *w)
 	stage_ip4_route(w);
 	stage_route(w);
 	stage_local(w);
+	stage_esp_in(w);
 	stage_decap(w);
 	stage_route(w); // what came out of tunnels
 	stage_local(w);
 	hold_nested(w);
 	stage_encap(w);
+	stage_esp_out(w);
 	stage_forward(w);
 	stage_ip4_forward(w);
 	stage_tx(w);
@@ -221,6 +230,8 @@ static unsigned int take_main(struct worker *w)
 			worker_out(w, pkt_meta(m)->port, m);
 		else if (unlikely(pkt_meta(m)->kind == PKT_UNRESOLVED))
 			refuse_unresolved(w, m);
+		else if (unlikely(pkt_meta(m)->kind == PKT_SEAL))
+			stage_esp_transport(w, m);
 		else
 			stage_enter(w, m);
 	}
@@ -444,6 +455,8 @@ int workers_init(const struct config_dataplane *config, uint8_t site, struct bin
 		if (error != 0)
 			log_err("worker_failed worker=%u error=%d", i, -error);
 	}
+	if (error == 0)
+		error = esp_workers_init(workers, n_workers, site, rte_get_tsc_hz());
 	if (error != 0)
 		workers_free();
 	return error;
@@ -460,6 +473,7 @@ static void ring_free(struct rte_ring *ring)
 
 void workers_free(void)
 {
+	esp_workers_free(workers, n_workers);
 	for (uint16_t i = 0; i < n_workers && workers != NULL; i++) {
 		struct worker *w = &workers[i];
 

@@ -49,6 +49,8 @@ enum main_class {
 // Places on all rings of a worker.
 enum { WORKER_SLOTS = 3 * WORKER_RING + (MAIN_CLASSES - 1) * MAIN_RING + FRAGMENT_RING };
 
+struct esp_worker;
+
 // A vector of packets on their way to one stage, with the next hop that sent them there.
 struct lane {
 	uint16_t n;
@@ -84,9 +86,10 @@ struct worker {
 	struct fragment_ids fragment_ids;
 	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it
 	struct spread spread;
+	struct esp_worker *esp; // NULL: no ESP
 
 	// Lanes of the burst under way.
-	struct lane route, local, tunnel, home, forward, tx;
+	struct lane route, local, esp_in, tunnel, home, forward, tx;
 	struct lane route4, forward4; // IPv4
 	uint16_t n_again;
 	struct rte_mbuf *again[AGAIN_MAX];

@@ -32,6 +32,8 @@ uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 bool anchor_is_filled;
+uint32_t anchor_protect;
+uint16_t anchor_agents_end;
 const struct nexthop **nexthop_table;
 
 static struct worker storage, *const worker = &storage;

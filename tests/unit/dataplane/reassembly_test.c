@@ -18,6 +18,8 @@ struct port ports[CONFIG_MAX_LINKS];
 uint16_t n_ports = 1;
 uint8_t port_vlans[CONFIG_MAX_PORTS][PORT_VLANS];
 bool anchor_is_filled;
+uint32_t anchor_protect;
+uint16_t anchor_agents_end;
 const struct agent *anchor_agents[API_MAX_AGENTS];
 const struct api_home_prefix_set *anchor_home_prefixes[API_MAX_HOME_PREFIXES];
 

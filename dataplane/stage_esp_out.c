@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// Sealing (RFC 4303 section 3.3): in tunnel mode what the encapsulation stage gives ESP and outer headers,
+// in transport mode what control sends. Numbers are taken here, in the order of the lane.
+//
+// Exits: those of the tunnel (stage_tunnel_send), again (transport mode, to be routed), drops esp_no_sa,
+// esp_expired, esp_sequence, esp_no_room, no_headroom.
+
+#include "dataplane/stage.h"
+
+#include "dataplane/esp_worker.h"
+
+// Gives a payload of `payload` bytes, which m ends with, its trailer and room for the check value, all in one
+// buffer. NULL: dropped. Moves m.
+static struct rte_mbuf *put_tail(struct worker *w, struct rte_mbuf *m,
+	const struct esp_suite *suite, uint32_t payload, uint8_t next_header)
+{
+	uint16_t tail = (uint16_t)esp_tail_len(suite, payload);
+
+	if (unlikely(m->nb_segs > 1 || rte_pktmbuf_tailroom(m) < tail)) {
+		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
+
+		if (copy == NULL || copy->nb_segs > 1 || rte_pktmbuf_tailroom(copy) < tail) {
+			worker_drop(w, m, copy == NULL ? DROP_mbuf_empty : DROP_esp_no_room);
+			rte_pktmbuf_free(copy);
+			return NULL;
+		}
+		rte_pktmbuf_free(m);
+		m = copy;
+	}
+	esp_trailer_put(suite, (uint8_t *)rte_pktmbuf_append(m, tail), payload, next_header);
+	return m;
+}
+
+static void put_head(const struct sa *sa, uint8_t *at)
+{
+	((struct esp_hdr *)(void *)at)->spi_be = rte_cpu_to_be_32(sa->spi);
+}
+
+struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m, const struct sa *sa)
+{
+	unsigned int head = esp_head_len(sa->suite);
+	uint8_t *at;
+
+	m = put_tail(w, m, sa->suite, m->pkt_len, PROTO_IPV6);
+	if (m == NULL)
+		return NULL;
+	at = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)head);
+	if (unlikely(at == NULL)) {
+		worker_drop(w, m, DROP_no_headroom);
+		return NULL;
+	}
+	put_head(sa, at);
+	return m;
+}
+
+void stage_esp_tunnel(struct worker *w, struct rte_mbuf *m, struct sa *sa, const struct nexthop *nh,
+	uint16_t mtu, uint16_t at, uint32_t payload)
+{
+	w->esp->out[w->esp->n_out++] = (struct esp_out){
+		.m = m, .sa = sa, .nh = nh, .payload = payload, .at = at, .mtu = mtu
+	};
+}
+
+// Finds where ESP goes in a packet of ours: behind the routing header, which has its way before it. Shape:
+// *off bytes from the IPv6 header to there. Returns: the protocol that stands there, or negative.
+static int place_find(struct rte_mbuf *m, unsigned int *off)
+{
+	uint8_t protocol = pkt_ip6(m)->next_header;
+	unsigned int at = sizeof(struct ip6_hdr_wire);
+
+	while (protocol == PROTO_HOPOPTS || protocol == PROTO_ROUTING) {
+		const uint8_t *ext = rte_pktmbuf_mtod_offset(m, const uint8_t *, at);
+
+		if (at + 8 > m->data_len || at + 8u + 8u * ext[1] > m->data_len)
+			return -1;
+		protocol = ext[0];
+		at += 8u + 8u * ext[1];
+	}
+	*off = at;
+	return protocol;
+}
+
+void stage_esp_transport(struct worker *w, struct rte_mbuf *m)
+{
+	const struct pkt_priv *priv = pkt_priv(m);
+	struct sa *sa = sa_is_on ? sa_out(priv->sa_slot, priv->sa_use) : NULL;
+	unsigned int off = 0, head;
+	uint32_t payload;
+	uint8_t *start;
+	int protocol = place_find(m, &off);
+
+	if (sa == NULL || protocol < 0 ||
+		(sa->use != API_SA_SIGNALLING && sa->use != API_SA_DISCOVERY)) {
+		worker_drop(w, m, DROP_esp_no_sa);
+		return;
+	}
+	payload = m->pkt_len - off;
+	m = put_tail(w, m, sa->suite, payload, (uint8_t)protocol);
+	if (m == NULL)
+		return;
+	head = esp_head_len(sa->suite);
+	start = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)head);
+	if (unlikely(start == NULL)) {
+		worker_drop(w, m, DROP_no_headroom);
+		return;
+	}
+	memmove(start, start + head, off);
+	*stage_last_next_header(m, off) = PROTO_ESP;
+	put_head(sa, start + off);
+	pkt_ip6(m)->payload_len_be =
+		rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(struct ip6_hdr_wire)));
+	stage_esp_tunnel(w, m, sa, NULL, 0, (uint16_t)off, payload);
+}
+
+// Takes a number for a packet and makes it ready to be sealed. Returns: false: dropped.
+static bool prepare(struct worker *w, const struct esp_out *out, struct esp_op *op)
+{
+	struct sa *sa = out->sa;
+	uint64_t seq = sa_is_over(sa) ? 0 : sa_seq_take(sa);
+
+	if (unlikely(seq == 0)) {
+		sa_count_drop(&sa->refused);
+		worker_drop(w, out->m, sa_is_over(sa) ? DROP_esp_expired : DROP_esp_sequence);
+		return false;
+	}
+	op->packet = rte_pktmbuf_mtod_offset(out->m, uint8_t *, out->at);
+	op->len = out->m->pkt_len - out->at - sa->suite->icv_len;
+	op->is_esn = sa->is_esn;
+	op->seq = seq;
+	op->suite = sa->suite;
+	op->key = &sa->key;
+	sa_count_packet(sa, out->payload, w->counts_shared);
+	return true;
+}
+
+void stage_esp_out(struct worker *w)
+{
+	struct esp_worker *esp = w->esp;
+	unsigned int n = 0;
+
+	if (likely(esp == NULL || esp->n_out == 0))
+		return;
+	for (unsigned int i = 0; i < esp->n_out; i++) {
+		if (prepare(w, &esp->out[i], &esp->ops[n]))
+			esp->out[n++] = esp->out[i];
+	}
+	esp->n_out = 0;
+	esp_seal(esp->mgr, esp->ops, n, esp->site);
+	w->stats.sealed += n;
+	for (unsigned int i = 0; i < n; i++) {
+		const struct esp_out *out = &esp->out[i];
+
+		if (out->nh == NULL)
+			worker_again(w, out->m);
+		else
+			stage_tunnel_send(w, out->m, out->nh, out->mtu);
+	}
+}
