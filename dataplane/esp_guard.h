@@ -18,7 +18,7 @@
 
 enum {
 	ESP_GUARD_PER_S = 50, // failures of an SA and a source
-	ESP_GUARD_BURST = 50,
+	ESP_GUARD_BURST = 64, // no less than a burst: what is under way counts
 	ESP_GUARD_SHARE = 20, // one part in so many of a worker's time
 	ESP_GUARD_BUCKETS = 8192,
 };

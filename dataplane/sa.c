@@ -149,6 +149,8 @@ void sa_lookup_bulk(
 			out[i] = &tab.sas[__atomic_load_n(&out[i]->next, __ATOMIC_ACQUIRE)];
 		if (out[i] == tab.sas)
 			out[i] = NULL;
+		else
+			sa_prefetch(out[i]);
 	}
 }
 
@@ -169,6 +171,11 @@ const struct sa *sa_find_sent(uint32_t spi, const struct ip6 *agent_address, con
 struct sa *sa_out(uint32_t slot, enum api_sa_use use)
 {
 	return slot < tab.n_slots ? rcu_load(&tab.slots[slot].out[use]) : NULL;
+}
+
+void sa_slot_prefetch(uint32_t slot)
+{
+	rte_prefetch0(&tab.slots[slot]);
 }
 
 uint32_t sa_protect(uint32_t slot)

@@ -10,6 +10,8 @@
 // outside. All of an SA lies in locked memory (dataplane/locked.h), untouched entries take none.
 #pragma once
 
+#include <rte_prefetch.h>
+
 #include "dataplane/api/records.h"
 #include "dataplane/esp_key.h"
 #include "dataplane/rcu.h"
@@ -111,6 +113,21 @@ void sa_lookup_bulk(
 
 // What a use of a slot sends under, or NULL. Borrowed likewise.
 struct sa *sa_out(uint32_t slot, enum api_sa_use use);
+
+// Fetches what sealing or opening a packet under an SA reads beyond its first line.
+static inline void sa_prefetch(const struct sa *sa)
+{
+	const char *key = (const char *)&sa->key;
+
+	rte_prefetch0(&sa->seq);
+	rte_prefetch0(&sa->replay);
+	for (unsigned int line = 0; line < 4; line++)
+		rte_prefetch0(key + (size_t)line * RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(sa->key.salt);
+}
+
+// Fetches a slot for the calls below.
+void sa_slot_prefetch(uint32_t slot);
 
 // The uses that a slot's mobile may have only under an SA: API_SA_BIT of each.
 uint32_t sa_protect(uint32_t slot);

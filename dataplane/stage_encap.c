@@ -345,6 +345,8 @@ void stage_encap(struct worker *w)
 		in->pkts[n] = in->pkts[i];
 		bindings[n] = bindings[i];
 		care_of[n] = bindings[i]->care_of;
+		if (unlikely(bindings[i]->flags & BINDING_SA))
+			sa_slot_prefetch(bindings[i]->sa_slot);
 		n++;
 	}
 	in->n = 0;

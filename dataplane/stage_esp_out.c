@@ -58,6 +58,7 @@ struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m, const stru
 void stage_esp_tunnel(struct worker *w, struct rte_mbuf *m, struct sa *sa, const struct nexthop *nh,
 	uint16_t mtu, uint16_t at, uint32_t payload)
 {
+	sa_prefetch(sa); // for when the burst is together
 	w->esp->out[w->esp->n_out++] = (struct esp_out){
 		.m = m, .sa = sa, .nh = nh, .payload = payload, .at = at, .mtu = mtu
 	};

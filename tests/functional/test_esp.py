@@ -596,3 +596,39 @@ def test_keys_are_nowhere(bed):
     text = str(bed.lab.box.telemetry("/unwired/sas")) + bed.lab.box.logs()
     for key in (suite.enc_key, suite.auth_key):
         assert key.hex() not in text and repr(key)[2:-1] not in text
+
+
+def association(use, direction, spi, suite):
+    return {"use": use, "direction": direction, "spi": spi, "encryption": "aes-cbc",
+            "encryption_key": suite.enc_key.hex(), "authentication": "hmac-sha1-96",
+            "authentication_key": suite.auth_key.hex()}
+
+
+def test_registration_through_both_processes(own_lab):
+    """RFC 3776 from end to end: update and acknowledgement under ESP, payload in its tunnel."""
+    suite = esp.SUITES[3]
+    assert suite.name == "cbc128-sha1"
+    spis = {("signalling", "in"): 2000, ("signalling", "out"): 2001, ("payload", "in"): 2002,
+            ("payload", "out"): 2003}
+    lab = own_lab([network("safe", 1, "ipsec"), network("open", 3)], [
+        {"home_addresses": [HOME], "protect": ["payload"], "security_associations": [
+            association(use, direction, spi, suite) for (use, direction), spi in spis.items()]}])
+    ends = {names: esp.Association(suite, spi) for names, spi in spis.items()}
+    bare = mip6.binding_update(HOME, CARE_OF, AGENT, 5)
+    mark = lab.access.mark()
+    lab.access.send(bare)
+    lab.settle()
+    assert lab.access.count(lambda f: f.dst == CARE_OF, mark) == 0 and lab.box.binding(HOME) is None
+    lab.access.send(update_under(ends["signalling", "in"], HOME, CARE_OF, update(seq=6)))
+    answer = lab.access.expect(lambda f: f.dst == CARE_OF, mark).ip_bytes
+    assert (answer[6], answer[40]) == (43, esp.PROTOCOL)
+    message, protocol = ends["signalling", "out"].open(answer[64:])
+    assert (protocol, message[2], message[6]) == (135, 6, 0)  # accepted
+    inner = probe(HOME, CORRESPONDENT, 200)
+    mark = lab.core.mark()
+    lab.access.send(up(ends["payload", "in"], inner))
+    lab.core.expect(lambda f: f.ip_bytes == hop_on(inner), mark)
+    mark, inner = lab.access.mark(), probe(CORRESPONDENT, HOME, 200)
+    lab.core.send(inner)
+    sealed = lab.access.expect(lambda f: f.dst == CARE_OF and f.next_header == esp.PROTOCOL, mark)
+    assert ends["payload", "out"].open(sealed.ip_bytes[40:])[0] == hop_on(inner)

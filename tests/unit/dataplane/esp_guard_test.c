@@ -64,6 +64,14 @@ static void test_good(void)
 	}
 }
 
+// A whole burst of right ones from a new source passes, though nobody knows yet that they are right.
+static void test_burst(void)
+{
+	setup();
+	for (unsigned int i = 0; i < 64; i++)
+		CU_ASSERT_TRUE_FATAL(esp_guard_admit(&guard, SPI, 1, false, now));
+}
+
 // All failures together take no more than a share of the time, whatever comes.
 static void test_share(void)
 {
@@ -94,6 +102,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "a bucket for each SPI and source", test_bucket },
 		{ "right check values take nothing", test_good },
+		{ "a burst of a new source", test_burst },
 		{ "a share of the worker's time", test_share },
 		CU_TEST_INFO_NULL,
 	};
