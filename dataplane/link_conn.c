@@ -16,6 +16,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/base/user.h"
 #include "dataplane/link.h"
+#include "dataplane/locked.h"
 
 enum { OUT_SIZE = 4 << 20 };
 
@@ -27,7 +28,7 @@ static struct {
 
 	struct api_walk walk; // through in[], held = the record that comes next
 	const struct api_rec *held;
-	uint8_t *in; // API_MSG_MAX
+	uint8_t *in; // API_MSG_MAX, locked: there are keys in it
 	uint8_t *out; // OUT_SIZE
 	size_t out_head, out_tail;
 } conn = { .listen_fd = -1, .fd = -1 };
@@ -132,8 +133,11 @@ const struct api_rec *link_conn_next(void)
 	return conn.held;
 }
 
+// Keys stay in the memory of the associations only.
 void link_conn_done(void)
 {
+	if (conn.held != NULL && conn.held->type == API_SA_SET)
+		explicit_bzero(conn.in + ((const uint8_t *)conn.held - conn.in), conn.held->len);
 	conn.held = NULL;
 }
 
@@ -212,7 +216,7 @@ int link_conn_init(const char *run_dir, void (*lost)(void))
 	int error = -ENOMEM;
 
 	conn.lost = lost;
-	conn.in = malloc(API_MSG_MAX);
+	conn.in = locked_new(API_MSG_MAX);
 	conn.out = malloc(OUT_SIZE);
 	if (conn.in != NULL && conn.out != NULL)
 		error = conn.listen_fd = listen_at(run_dir);
@@ -231,7 +235,7 @@ void link_conn_free(void)
 	if (conn.listen_fd >= 0)
 		close(conn.listen_fd);
 	conn.fd = conn.listen_fd = -1;
-	free(conn.in);
+	locked_free(conn.in, API_MSG_MAX);
 	free(conn.out);
 	conn.in = conn.out = NULL;
 }
