@@ -16,8 +16,8 @@ from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.utils import RawPcapReader
 
 ENCRYPTION_KEY, AUTHENTICATION_KEY = bytes(range(16)), bytes(range(0x10, 0x24))
-SUITES = {"09-ipsec-aes--ha-uplink": ("AES-CBC", ENCRYPTION_KEY),
-          "10-ipsec-espnull--ha-uplink": ("NULL", None)}
+SUITES = {f"{name}--{link}": suite for link in ("ha-uplink", "home-link") for name, suite in (
+    ("09-ipsec-aes", ("AES-CBC", ENCRYPTION_KEY)), ("10-ipsec-espnull", ("NULL", None)))}
 HOPOPTS, ROUTING, ESP_PROTOCOL, DSTOPTS = 0, 43, 50, 60
 HEAD, CHECK_VALUE = 40, 12
 
