@@ -7,117 +7,35 @@ processes of the home agent, measures at both ends and at the dataplane, and jud
 import argparse
 import atexit
 import json
-import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 import demo_chart
+from demo_ipsec import Protection
+from demo_lab import (CORRESPONDENT, HOME, HOME_AGENT, LAB_ID, PROBE_PORT, ROOT, Failed, Program,
+                      care_of, lab, wait_for)
 from demo_report import print_report
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-LAB_ID = "demo"
-HOME = "2001:db8:1::100"
-HOME_AGENT = "2001:db8:1::1"
-CORRESPONDENT = "2001:db8:20::20"
 PROBES_PER_S = 500
-PROBE_PORT = 7000
 TCP_MBIT_S = 50  # beside which a small machine still has time for everything else
-START_S = 20
 SPEED_S = 4
 AFTERMATH_S = 1.5  # after a move, or after a process is back: still counted as its time
 PORT_LOSSES = "rx_missed", "rx_errors", "rx_no_buffer", "tx_errors"
 DEAD_S = 2  # how long the control process stays away
 
 
-def care_of(n):
-    return f"2001:db8:1{n}::100"
-
-
-class Failed(Exception):
-    """The demo cannot go on."""
-
-
-def lab(*words):
-    done = subprocess.run([ROOT / "scripts/lab", "--id", LAB_ID, *words], text=True,
-                          capture_output=True, check=False)
-    if done.returncode != 0:
-        raise Failed(f"lab {' '.join(words)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def wait_for(what, condition, seconds=START_S):
-    """Waits until condition() is true and returns its value."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise Failed(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.02)
-
-
-class Program:
-    """A process in one of the lab's namespaces, its output in a file."""
-
-    def __init__(self, name, namespace, command, directory, notifies=False):
-        self.name = name
-        self.log = directory / f"{name}.log"
-        self.ready = None
-        env = dict(os.environ)
-        if notifies:
-            path = directory / f"{name}.notify"
-            path.unlink(missing_ok=True)
-            self.ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            self.ready.bind(str(path))
-            path.chmod(0o777)  # the program gives up root before it reports
-            env["NOTIFY_SOCKET"] = str(path)
-        with open(self.log, "ab") as log:
-            self.popen = subprocess.Popen(
-                ["ip", "netns", "exec", f"uw-{LAB_ID}-{namespace}", *map(str, command)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
-        if self.ready:
-            wait_for(f"{name} to be ready", self._is_ready)
-            self.ready.close()
-
-    def _is_ready(self):
-        if self.popen.poll() is not None:
-            tail = self.log.read_text(errors="replace").splitlines()[-10:]
-            raise Failed(f"{self.name} ended with status {self.popen.returncode}:\n"
-                         + "\n".join(tail))
-        try:
-            return b"READY=1" in self.ready.recv(4096)
-        except BlockingIOError:
-            return False
-
-    def kill(self):
-        self.popen.kill()
-        self.popen.wait()
-
-    def end(self, seconds=5):
-        """As told to end; the exit status."""
-        if self.popen.poll() is None:
-            self.popen.terminate()
-        try:
-            return self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return None
-
-
 class HomeAgent:
     """The two processes under show, and what the command line tool says of them."""
 
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, config):
         self.build = build
         self.directory = directory
-        self.options = ["--config", ROOT / "config/examples/lab.json",
+        self.options = ["--config", config,
                         "--run-dir", directory / "run", "--state-dir", directory / "state"]
         self.dataplane = self.control = None
 
@@ -130,12 +48,17 @@ class HomeAgent:
         self.control = Program("control", "ha", [self.build / "controlplane/unwired-control",
                                                  *self.options], self.directory, True)
 
-    def ctl(self, *verb):
-        """What the tool answers, or None when it fails."""
+    def tell(self, *words):
+        """What the tool prints, or None when it fails."""
         done = subprocess.run([self.build / "controlplane/unwiredctl", "--run-dir",
-                               self.directory / "run", "--json", *verb],
+                               self.directory / "run", *words],
                               capture_output=True, text=True, check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        return done.stdout if done.returncode == 0 else None
+
+    def ctl(self, *verb):
+        """The same for programs."""
+        answer = self.tell("--json", *verb)
+        return None if answer is None else json.loads(answer)
 
     def is_synced(self):
         status = self.ctl("status")
@@ -171,12 +94,13 @@ class HomeAgent:
 class Mobile:
     """The mobile client."""
 
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, protection):
         self.program_file = build / "mobile/unwired-mobile"
         self.socket = directory / "mobile.sock"
+        keys = ["--security-associations", protection.mobile_file] if protection else []
         self.program = Program("mobile", "mn", [
             self.program_file, "--home", HOME, "--home-agent", HOME_AGENT, "--care-of", care_of(1),
-            "--lifetime", "60", "--control", self.socket], directory)
+            "--lifetime", "60", "--control", self.socket, *keys], directory)
 
     def command(self, *words):
         done = subprocess.run([self.program_file, "--control", self.socket, *words],
@@ -203,11 +127,13 @@ class Mobile:
 class Journey:
     """What happens, when, and what was seen of it."""
 
-    def __init__(self, build, seconds, directory):
+    def __init__(self, build, seconds, directory, protection):
         self.build = build
         self.seconds = seconds
         self.directory = directory
-        self.agent = HomeAgent(build, directory)
+        self.protection = protection  # None without IPsec
+        self.agent = HomeAgent(build, directory, protection.config if protection
+                               else ROOT / "config/examples/lab.json")
         self.mobile = None
         self.here = 1
         self.start_ns = self.end_ns = 0
@@ -220,10 +146,12 @@ class Journey:
 
     def start(self):
         lab("up")
+        if self.protection:
+            self.protection.start()
         self.agent.start_dataplane()
         self.agent.start_control()
         wait_for("control and dataplane in step", self.agent.is_synced)
-        self.mobile = Mobile(self.build, self.directory)
+        self.mobile = Mobile(self.build, self.directory, self.protection)
         wait_for("the first registration", lambda: self.mobile.is_bound(care_of(1)))
 
     def start_traffic(self):
@@ -292,6 +220,16 @@ class Journey:
         self.promise("the dataplane lost no packet while control was away",
                      event["dropped"] == 0 and event["missed"] == 0)
 
+    def meet_a_stranger(self):
+        """A Binding Update without protection must change nothing."""
+        before = self.agent.counters()["drops"].get("esp_required", 0)
+        self.event("U", "unprotected Update for the home address")
+        self.protection.send_unprotected_update()
+        self.protection.n_refused = self.agent.counters()["drops"]["esp_required"] - before
+        self.promise("an unprotected Binding Update was dropped, counted, and changed nothing",
+                     self.protection.n_refused == 1
+                     and self.agent.bindings() == {HOME: care_of(self.here)})
+
     def kill_dataplane(self):
         self.epochs[-1][1] = self.agent.counters()
         acknowledged = self.mobile.status()[0]["acknowledged"]
@@ -316,6 +254,9 @@ class Journey:
         self.move(3, cut=True)
         self.sleep_until(0.36)
         self.kill_control()
+        if self.protection:
+            self.sleep_until(0.48)
+            self.meet_a_stranger()
         self.sleep_until(0.52)
         self.move(1, cut=True)
         self.sleep_until(0.66)
@@ -336,6 +277,10 @@ class Journey:
         self.tcp_server.end()
         self.epochs[-1][1] = self.agent.counters()
         self.mobile_status = self.mobile.status()
+        if self.protection:
+            self.protection.sas = self.agent.tell("show", "sas")
+            self.protection.stop()
+            self.protection.judge(self)
         self.measure_speed()
         self.promise("the TCP connection lived through all of it", tcp_status == 0)
         self.promise("no registration was lost",
@@ -391,6 +336,7 @@ def build_arguments():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--seconds", type=int, default=40)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--ipsec", action="store_true")
     arguments = parser.parse_args()
     if not 20 <= arguments.seconds <= 3600:
         parser.error("--seconds must be 20 to 3600")
@@ -413,7 +359,8 @@ def main():
     arguments = build_arguments()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="unwired-demo-"))
     directory.chmod(0o755)  # the programs give up root
-    journey = Journey(arguments.build.resolve(), arguments.seconds, directory)
+    protection = Protection(directory) if arguments.ipsec else None
+    journey = Journey(arguments.build.resolve(), arguments.seconds, directory, protection)
     atexit.register(clean_up, journey, arguments.keep)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))

@@ -25,8 +25,10 @@ def print_events(journey):
           "longest gap  signalling")
     for event in journey.events:
         at_s = (event["at_ns"] - journey.start_ns) / 1e9
-        took = f"{event['rtt_ms']:7.1f} ms" if event["rtt_ms"] is not None \
-            else f"away {event['seconds']:.1f} s"
+        if event["rtt_ms"] is not None:
+            took = f"{event['rtt_ms']:7.1f} ms"
+        else:
+            took = f"away {event['seconds']:.1f} s" if event["seconds"] else "no answer"
         allowed = f"  (up to {event['allowed']} allowed)" if "allowed" in event else ""
         print(f"{at_s:5.1f}  {event['letter']}  {event['text']:<54}{event['lost_there']:6d}"
               f"{event['lost_back']:6d}  {event['gap_ms']:8.1f} ms  {took:>10}{allowed}")
@@ -88,6 +90,8 @@ def print_report(journey):
     print_events(journey)
     print_losses(journey)
     print_traffic(journey)
+    if journey.protection:
+        journey.protection.print_report()
     print("\nPromises")
     for text, kept in journey.promises:
         print(f"  {'kept  ' if kept else 'BROKEN'}  {text}")
