@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from demo_lab import CORRESPONDENT, HOME, HOME_AGENT, LAB_ID, PROBE_PORT, ROOT, Program, care_of, wait_for
+from demo_lab import CORRESPONDENT, HOME, HOME_AGENT, LAB_ID, PROBE_PORT, ROOT, Program, wait_for
 from demo_probe import PADDING
 
 # What protects what; the lengths are those of the keys in bytes (AES-GCM: with its salt of 4).
