@@ -15,71 +15,15 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, MIP6MH_HoT, MIP6MH_HoTI,
 from harness import mip6, netns, sas
 from harness.box import BUILD
 from harness.lab import ACCESS_BOX, ACCESS_PEER, CORRESPONDENT, Lab, Mobile, network
+from harness.sealed import ESP, MH, Sealed, numbers
 
 pytestmark = pytest.mark.sanitize
 
-ESP, MH, IPV6, ICMP6 = 50, 135, 41, 58
+ICMP6 = 58
 MOBILE = BUILD / "mobile" / "unwired-mobile"
 AGENT = "2001:db8:1::1"
 HOME, OTHER, STRICT, REAL = (f"2001:db8:{n}" for n in
                              ("1::100", "1::101", "1::102", "1::200"))
-
-
-class Sealed(Mobile):
-    """A mobile whose messages and traffic go under its security associations."""
-
-    def __init__(self, lab, number, home, listed):
-        super().__init__(lab, lab.networks["secure"], number, home)
-        self.listed = listed
-        self.ends = {(a["use"], a["direction"]): sas.scapy_end(listed, a["use"], a["direction"])
-                     for a in listed}
-
-    def seal(self, use, payload, proto):
-        return self.ends[use, "in"].seal(bytes(payload), proto)
-
-    def open(self, use, sealed):
-        return self.ends[use, "out"].open(sealed)
-
-    def transport(self, use, packet, care_of=None):
-        """A whole packet with HAO whose payload is put under ESP."""
-        raw = bytes(packet)
-        sealed = self.seal(use, raw[64:], raw[40])
-        return (raw[:4] + struct.pack("!H", 24 + len(sealed)) + raw[6:40] + bytes([ESP]) +
-                raw[41:64] + sealed)
-
-    def update_packet(self, seq, care_of=None, **how):
-        return self.transport("signalling", super().update_packet(seq, care_of, **how))
-
-    def answer(self, mark, seq=None, care_of=None, timeout_s=5.0):
-        """The acknowledgement under ESP behind a routing header, opened; None of it is in the clear."""
-        def matches(frame):
-            raw = frame.ip_bytes
-            return (frame.dst == (care_of or self.care_of) and raw[6] == 43 and raw[40] == ESP and
-                    raw[48:64] == mip6.packed(self.home))
-        raw = self.wire.expect(matches, mark, timeout_s, "a sealed acknowledgement").ip_bytes
-        opened, proto = self.open("signalling", raw[64:])
-        assert proto == MH and opened[2] == 6
-        assert opened[4:6] == struct.pack("!H", mip6.mh_checksum(
-            self.agent, self.home, opened[:4] + b"\0\0" + opened[6:]))
-        status, _, sequence, lifetime = struct.unpack_from("!BBHH", opened, 6)
-        assert seq is None or sequence == seq
-        return type("Answer", (), {"status": status, "seq": sequence, "lifetime_s": lifetime * 4})
-
-    def tunnelled(self, inner, care_of=None, use="payload"):
-        sealed = self.seal(use, inner, IPV6)
-        return bytes(IPv6(src=care_of or self.care_of, dst=self.agent, nh=ESP,
-                          plen=len(sealed))) + sealed
-
-    def receive_sealed(self, packet, use, care_of=None):
-        """Sends a packet to the home address; returns what comes to the mobile, opened."""
-        mark = self.wire.mark()
-        self.lab.core.send(packet)
-        frame = self.wire.expect(
-            lambda f: f.dst == (care_of or self.care_of) and f.next_header == ESP, mark,
-            what="a sealed packet")
-        opened, proto = self.open(use, frame.ip_bytes[40:])
-        assert proto == IPV6
-        return opened
 
 
 def associations(first, **how):
@@ -109,7 +53,7 @@ def mobile(bed):
     """One mobile for all tests, in each of them at other places: the box polices senders."""
     made = getattr(bed, "sealed", None)
     if made is None:
-        made = bed.sealed = Sealed(bed, 1, HOME, bed.listed[HOME])
+        made = bed.sealed = Sealed(bed, bed.networks["secure"], 1, HOME, bed.listed[HOME])
     made.number += 1
     made.care_of, made.second_care_of = (f"2001:db8:{net}:{made.number:x}::2" for net in ("a1", "a2"))
     return made
@@ -145,7 +89,7 @@ def test_unprotected_update_is_ignored(bed, mobile):
 def test_update_for_another_home(bed, mobile):
     """The association of one home address registers no other."""
     mobile.register()
-    thief = Sealed(bed, 1, OTHER, bed.listed[HOME])
+    thief = Sealed(bed, bed.networks["secure"], 1, OTHER, bed.listed[HOME])
     thief.ends = mobile.ends
     mark, _ = thief.send_update(seq=1)
     thief.assert_silence(mark, OTHER)
@@ -259,16 +203,6 @@ def test_prefix_solicitation(bed, mobile):
 
 def test_no_number_is_used_twice(bed, mobile):
     """I6: whatever is killed, the home agent repeats no (SPI, IV), and the mobile goes on."""
-    def numbers(mark):
-        found = []
-        for frame in bed.access.since(mark):
-            raw = frame.ip_bytes if frame.is_ip6 else b""
-            if len(raw) > 80 and frame.src == AGENT and raw[6] == ESP:
-                found.append((raw[40:44], raw[48:56]))
-            elif len(raw) > 100 and frame.src == AGENT and raw[6] == 43 and raw[40] == ESP:
-                found.append((raw[64:68], raw[72:80]))
-        return found
-
     mark = bed.access.mark()
     for kill in (None, "control", "dataplane", "both"):
         if kill in ("control", "both"):
@@ -283,7 +217,7 @@ def test_no_number_is_used_twice(bed, mobile):
         for _ in range(3):
             down = mobile.down_packet(b"down" + os.urandom(8))
             assert mobile.receive_sealed(down, "payload")[40:] == bytes(down)[40:]
-    seen = numbers(mark)
+    seen = [(spi, iv) for spi, _, iv in numbers(bed.access.since(mark), AGENT)]
     assert len(seen) >= 16 and len(set(seen)) == len(seen)
     for end in mobile.ends.values():
         end.seq += 100  # the window may have gone with the dataplane; ours goes on
