@@ -230,10 +230,19 @@ static int check_key(
 		r, name, "must have %u or %u bytes with %s", lens[0], lens[1], algorithm->text);
 }
 
+static int check_keys(const struct reader *r, const struct association *a)
+{
+	int error = check_key(r, "encryption_key", &encryptions[a->encryption], a->enc_key_len);
+
+	if (error != 0)
+		return error;
+	return check_key(
+		r, "authentication_key", &authentications[a->authentication], a->auth_key_len);
+}
+
 static int check_algorithms(const struct reader *r, const struct association *a)
 {
 	bool is_aead = association_has_counter(a);
-	int error;
 
 	if (is_aead && a->authentication != API_SA_AEAD)
 		return refuse(
@@ -242,28 +251,30 @@ static int check_algorithms(const struct reader *r, const struct association *a)
 		return refuse(r, "authentication", "%s needs one", encryptions[a->encryption].text);
 	if (a->encryption == API_SA_NULL && a->use == API_SA_ROUTABILITY)
 		return refuse(r, "encryption", "null does not hide home test messages");
-	error = check_key(r, "encryption_key", &encryptions[a->encryption], a->enc_key_len);
-	if (error != 0)
-		return error;
-	return check_key(
-		r, "authentication_key", &authentications[a->authentication], a->auth_key_len);
+	return check_keys(r, a);
+}
+
+// Checks what an association has with all its members there.
+static int check_settings(const struct reader *r, const struct association *a)
+{
+#ifndef UNWIRED_LEGACY_CRYPTO
+	if (a->encryption == API_SA_3DES_CBC)
+		return refuse(r, "encryption", "3des-cbc is not in this build (legacy_crypto)");
+#endif
+	if (a->direction == API_SA_IN && a->has_esn && a->replay_window == 0)
+		return refuse(r, "replay_window", "esn needs one");
+	return check_algorithms(r, a);
 }
 
 static int check_one(struct reader *r, struct association *a)
 {
 	if (a->use == 0 || a->direction == 0 || a->spi == 0 || !r->has_encryption)
 		return refuse(r, "", "use, direction, spi and encryption must be there");
-#ifndef UNWIRED_LEGACY_CRYPTO
-	if (a->encryption == API_SA_3DES_CBC)
-		return refuse(r, "encryption", "3des-cbc is not in this build (legacy_crypto)");
-#endif
 	if (a->direction == API_SA_OUT && r->has_window)
 		return refuse(r, "replay_window", "has no sense for what goes out");
 	if (a->direction == API_SA_IN && !r->has_window)
 		a->replay_window = WINDOW_DEFAULT;
-	if (a->direction == API_SA_IN && a->has_esn && a->replay_window == 0)
-		return refuse(r, "replay_window", "esn needs one");
-	return check_algorithms(r, a);
+	return check_settings(r, a);
 }
 
 // Compares one with all before it.
@@ -372,6 +383,35 @@ int association_check(const struct associations *all, char reason[static ASSOCIA
 		return -EINVAL;
 	}
 	return 0;
+}
+
+int association_check_list(
+	const struct associations *all, char reason[static ASSOCIATION_REASON_LEN])
+{
+	struct reader r = { .reason = reason };
+	int error = 0;
+
+	for (r.i = 0; r.i < all->n && error == 0; r.i++) {
+		const struct association *a = &all->list[r.i];
+
+		if (a->spi < API_SPI_MIN)
+			error = refuse(&r, "spi", "%u is below %u", a->spi, API_SPI_MIN);
+		else if (a->replay_window % WINDOW_MIN != 0 || a->replay_window > API_SA_MAX_WINDOW)
+			error = refuse(&r, "replay_window", "must be a multiple of %d", WINDOW_MIN);
+		if (error == 0)
+			error = check_settings(&r, a);
+		if (error == 0)
+			error = check_beside(&r, all);
+	}
+	return error;
+}
+
+bool association_has_sound_keys(const struct association *a)
+{
+	char reason[ASSOCIATION_REASON_LEN];
+	struct reader r = { .reason = reason };
+
+	return check_keys(&r, a) == 0;
 }
 
 bool association_has_counter(const struct association *a)

@@ -62,6 +62,13 @@ int association_read_protect(
 // Checks that there is an association each way for everything in out->protect. Returns: as above.
 int association_check(const struct associations *all, char reason[static ASSOCIATION_REASON_LEN]);
 
+// As association_read_list checks, of a list that was not read from a file.
+int association_check_list(
+	const struct associations *all, char reason[static ASSOCIATION_REASON_LEN]);
+
+// True when the keys have the sizes that the algorithms take.
+bool association_has_sound_keys(const struct association *a);
+
 // True when two packets under the same key and number would give the plain text away: AES-GCM, ChaCha20.
 bool association_has_counter(const struct association *a);
 

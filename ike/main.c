@@ -13,6 +13,7 @@
 #include <cap-ng.h>
 #include <systemd/sd-daemon.h>
 
+#include "controlplane/secret.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/user.h"
 #include "ike/mirror.h"
@@ -97,7 +98,9 @@ int main(int argc, char *argv[])
 	mirror = mirror_new(run_dir);
 	if (mirror == NULL)
 		return EXIT_FAILED;
+	secret_unlimit();
 	error = geteuid() == 0 ? give_up_root() : user_seal();
+	secret_begin();
 	if (error != 0) {
 		log_err("start_failed what=rights error=\"%s\"", strerror(-error));
 	} else {

@@ -94,7 +94,8 @@ static void end_sa(struct mirror *mirror, const struct nlmsghdr *nlh)
 	bool is_gone;
 	int error = xfrm_msg_sa_end(nlh, &id, &is_gone);
 
-	report(nlh, error, "");
+	if (error != -EOPNOTSUPP)
+		report(nlh, error, "");
 	if (error == 0 && is_gone)
 		xfrm_table_delete_sa(mirror->table, &id);
 }
@@ -128,7 +129,7 @@ static int dump(struct mirror *mirror, uint16_t type)
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	unsigned int port = mnl_socket_get_portid(mirror->dumps);
 	ssize_t n;
-	int more = MNL_CB_OK;
+	int more = MNL_CB_OK, error;
 
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -137,15 +138,17 @@ static int dump(struct mirror *mirror, uint16_t type)
 		return -errno;
 	while (more == MNL_CB_OK) {
 		n = mnl_socket_recvfrom(mirror->dumps, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		more = mnl_cb_run(buf, (size_t)n, mirror->dump_number, port, on_dump, mirror);
+		more = n < 0 ? MNL_CB_ERROR
+			     : mnl_cb_run(
+				       buf, (size_t)n, mirror->dump_number, port, on_dump, mirror);
 	}
+	error = more < 0 ? -errno : 0;
 	explicit_bzero(buf, sizeof(buf));
-	return more < 0 ? -errno : 0;
+	return error;
 }
 
-// Reads what is wanted as a whole. What interrupted a dump asks for another.
+// Reads what is wanted as a whole. A dump that changes interrupted is not whole: it begins again, and nothing
+// is gone before.
 static int resync(struct mirror *mirror)
 {
 	int error = 0;
@@ -153,14 +156,16 @@ static int resync(struct mirror *mirror)
 	if (mirror->wants_sas) {
 		xfrm_table_sas_begin(mirror->table);
 		error = dump(mirror, XFRM_MSG_GETSA);
-		xfrm_table_sas_end(mirror->table);
 		mirror->wants_sas = error == -EINTR;
+		if (error == 0)
+			xfrm_table_sas_end(mirror->table);
 	}
-	if (mirror->wants_policies && (error == 0 || error == -EINTR)) {
+	if (error == 0 && mirror->wants_policies) {
 		xfrm_table_policies_begin(mirror->table);
 		error = dump(mirror, XFRM_MSG_GETPOLICY);
-		xfrm_table_policies_end(mirror->table);
 		mirror->wants_policies = error == -EINTR;
+		if (error == 0)
+			xfrm_table_policies_end(mirror->table);
 	}
 	if (error != 0 && error != -EINTR) {
 		log_err("xfrm_dump_failed error=\"%s\"", strerror(-error));

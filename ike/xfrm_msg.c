@@ -228,9 +228,12 @@ int xfrm_msg_sa(const struct nlmsghdr *nlh, struct xfrm_sa *out, const char **re
 	if (out->a.replay_window % 32 != 0)
 		out->a.replay_window = (uint16_t)((out->a.replay_window / 32 + 1) * 32);
 	if (out->a.encryption == 0 ||
-		(out->a.authentication == API_SA_AEAD && out->a.encryption != API_SA_AES_GCM_16 &&
-			out->a.encryption != API_SA_CHACHA20_POLY1305)) {
+		(out->a.authentication == API_SA_AEAD && !association_has_counter(&out->a))) {
 		*reason = "encryption without authentication";
+		return -EOPNOTSUPP;
+	}
+	if (out->a.spi < API_SPI_MIN || !association_has_sound_keys(&out->a)) {
+		*reason = "SPI or size of a key";
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -279,6 +282,8 @@ int xfrm_msg_sa_end(const struct nlmsghdr *nlh, struct xfrm_sa_id *out, bool *is
 
 		if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*expire))
 			return -EINVAL;
+		if (expire->state.id.proto != IPPROTO_ESP || expire->state.family != AF_INET6)
+			return -EOPNOTSUPP;
 		*is_gone = expire->hard != 0;
 		out->dst = address(&expire->state.id.daddr);
 		out->spi = ntohl(expire->state.id.spi);
@@ -287,6 +292,8 @@ int xfrm_msg_sa_end(const struct nlmsghdr *nlh, struct xfrm_sa_id *out, bool *is
 
 		if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*id))
 			return -EINVAL;
+		if (id->proto != IPPROTO_ESP || id->family != AF_INET6)
+			return -EOPNOTSUPP;
 		*is_gone = true;
 		out->dst = address(&id->daddr);
 		out->spi = ntohl(id->spi);

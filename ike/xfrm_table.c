@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/secret.h"
 #include "dataplane/base/wire.h"
 
 enum {
@@ -54,6 +55,7 @@ struct mobile {
 
 struct xfrm_table {
 	void *sas, *groups, *mobiles; // of tsearch
+	struct secret_pool pool; // of struct held
 	struct mobile *dirty;
 	bool is_dumping; // the kernel lists the newest SA first then
 	struct xfrm_table_counts counts;
@@ -63,8 +65,7 @@ struct xfrm_table {
 
 static int compare_sas(const void *a, const void *b)
 {
-	return memcmp(&((const struct held *)a)->id, &((const struct held *)b)->id,
-		sizeof(struct xfrm_sa_id));
+	return memcmp(a, b, sizeof(struct xfrm_sa_id)); // both begin with it
 }
 
 static int compare_groups(const void *a, const void *b)
@@ -119,16 +120,33 @@ struct xfrm_table *xfrm_table_new(xfrm_table_changed_fn changed, void *ctx)
 	struct xfrm_table *table = calloc(1, sizeof(*table));
 
 	if (table != NULL) {
+		table->pool.size = sizeof(struct held);
 		table->changed = changed;
 		table->ctx = ctx;
 	}
 	return table;
 }
 
-static void held_free(void *node)
+// The one of *id, or a new one in locked memory. NULL: no memory.
+static struct held *find_or_add_held(struct xfrm_table *table, const struct xfrm_sa_id *id)
 {
-	explicit_bzero(node, sizeof(struct held));
-	free(node);
+	struct held *made, *const *node = tfind(id, &table->sas, compare_sas);
+
+	if (node != NULL)
+		return *node;
+	made = secret_pool_get(&table->pool);
+	if (made == NULL)
+		return NULL;
+	made->id = *id;
+	if (tsearch(made, &table->sas, compare_sas) != NULL)
+		return made;
+	secret_pool_put(&table->pool, made);
+	return NULL;
+}
+
+static void keep(void *node)
+{
+	(void)node; // the pool's
 }
 
 static void group_free(void *node)
@@ -141,9 +159,10 @@ void xfrm_table_free(struct xfrm_table *table)
 {
 	if (table == NULL)
 		return;
-	tdestroy(table->sas, held_free);
+	tdestroy(table->sas, keep);
 	tdestroy(table->groups, group_free);
 	tdestroy(table->mobiles, free);
+	secret_pool_fini(&table->pool);
 	free(table);
 }
 
@@ -174,10 +193,11 @@ static void group_join(const struct xfrm_table *table, struct held *entry, struc
 int xfrm_table_set_sa(struct xfrm_table *table, const struct xfrm_sa *sa)
 {
 	struct group group_key = { .reqid = sa->reqid }, *group;
-	struct held key = { .id = { .dst = sa->dst, .spi = sa->a.spi } }, *entry;
+	struct xfrm_sa_id id = { .dst = sa->dst, .spi = sa->a.spi };
+	struct held *entry;
 
 	group = find_or_add(&table->groups, &group_key, sizeof(group_key), compare_groups);
-	entry = group != NULL ? find_or_add(&table->sas, &key, sizeof(key), compare_sas) : NULL;
+	entry = group != NULL ? find_or_add_held(table, &id) : NULL;
 	if (entry == NULL)
 		return -ENOMEM;
 	entry->is_fresh = true;
@@ -198,13 +218,13 @@ static void delete_held(struct xfrm_table *table, struct held *entry)
 	mark_group(table, entry->group);
 	group_leave(entry);
 	tdelete(entry, &table->sas, compare_sas);
-	held_free(entry);
+	secret_pool_put(&table->pool, entry);
 	table->counts.n_sas--;
 }
 
 void xfrm_table_delete_sa(struct xfrm_table *table, const struct xfrm_sa_id *id)
 {
-	struct held key = { .id = *id }, **node = tfind(&key, &table->sas, compare_sas);
+	struct held *const *node = tfind(id, &table->sas, compare_sas);
 
 	if (node != NULL)
 		delete_held(table, *node);
@@ -370,6 +390,19 @@ void xfrm_table_sas_end(struct xfrm_table *table)
 	table->is_dumping = false;
 }
 
+// True when a tunnel is of this mobile: its outer end is a care-of address, so the selector names the home
+// address, or the number is that of one mobile only.
+static bool is_of_mobile(
+	const struct rule *rule, const struct mobile *mobile, const struct xfrm_sa *sa)
+{
+	const struct ip6 *inner =
+		rule->direction == API_SA_IN ? &sa->traffic.src : &sa->traffic.dst;
+
+	if (!ip6_is_any(inner))
+		return ip6_eq(inner, &mobile->home);
+	return rule->group->reqid != 0 && rule->group->n_mobiles == 1;
+}
+
 // True when packets of the rule go under this SA.
 static bool serves(const struct rule *rule, const struct mobile *mobile, const struct xfrm_sa *sa)
 {
@@ -380,9 +413,12 @@ static bool serves(const struct rule *rule, const struct mobile *mobile, const s
 		return false;
 	if (!rule->is_tunnel && !ip6_eq(theirs, &mobile->home))
 		return false;
+	if (rule->is_tunnel && !is_of_mobile(rule, mobile, sa))
+		return false;
 	if (rule->group->reqid != 0)
 		return true;
-	return sa->traffic.proto == 0 ? !rule->is_tunnel : sa->traffic.proto == rule->traffic.proto;
+	return sa->traffic.proto == rule->traffic.proto ||
+	       (sa->traffic.proto == 0 && !rule->is_tunnel);
 }
 
 static bool is_listed(
@@ -421,6 +457,8 @@ static void gather(const struct mobile *mobile, struct associations *all)
 				continue;
 			all->list[all->n] = e->sa.a;
 			all->list[all->n].use = rule->use;
+			if (rule->direction == API_SA_OUT)
+				all->list[all->n].replay_window = 0;
 			all->list[all->n++].direction = rule->direction;
 		}
 		ways[rule->use] |= (uint8_t)(1u << rule->direction);

@@ -5,7 +5,7 @@
 // that (RFC 3776 section 4.1, RFC 4877 section 5), and the number reqid ties the SAs to it; without the
 // number its addresses do.
 //
-// Thread: one. Keys are in its memory, wiped when they go.
+// Thread: one. Keys are in locked memory (controlplane/secret.h).
 #pragma once
 
 #include "ike/xfrm_msg.h"
@@ -29,7 +29,8 @@ void xfrm_table_policies_begin(struct xfrm_table *table);
 int xfrm_table_add_policy(struct xfrm_table *table, const struct xfrm_policy *policy);
 void xfrm_table_policies_end(struct xfrm_table *table);
 
-// All SAs anew: those not set again between the two are gone.
+// All SAs anew: those not set again between the two are gone. Both may begin again without an end, when
+// what was read is not whole; nothing is told meanwhile.
 void xfrm_table_sas_begin(struct xfrm_table *table);
 void xfrm_table_sas_end(struct xfrm_table *table);
 
