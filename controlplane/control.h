@@ -21,6 +21,7 @@
 
 struct chain;
 struct event_base;
+struct learn_link;
 struct mgmt;
 struct reload;
 struct reserve;
@@ -51,6 +52,7 @@ struct control {
 	struct auth *auth;
 	struct link *link;
 	struct replicate *replicate;
+	struct learn_link *learn;
 	struct chain *chain;
 	struct mgmt *mgmt;
 	struct reload *reload; // on its way, NULL = none

@@ -18,6 +18,7 @@
 #include "controlplane/bindings.h"
 #include "controlplane/chain.h"
 #include "controlplane/control.h"
+#include "controlplane/learn_link.h"
 #include "controlplane/loop.h"
 #include "controlplane/metrics.h"
 #include "controlplane/mgmt.h"
@@ -190,6 +191,9 @@ static int open_sockets(struct control *control)
 	control->link = link_new(control->base, path, &handlers);
 	if (control->link == NULL)
 		return fail("link to the dataplane", errno);
+	control->learn = learn_link_new(control);
+	if (control->learn == NULL)
+		return fail("socket of unwired-xfrm", errno);
 	control->mgmt = mgmt_new(control);
 	if (control->mgmt == NULL)
 		return fail("management socket", errno);
@@ -281,6 +285,7 @@ static void control_close(struct control *control)
 {
 	reload_free(control->reload);
 	mgmt_free(control->mgmt);
+	learn_link_free(control->learn);
 	link_free(control->link);
 	chain_free(control->chain);
 	auth_free(control->auth);
@@ -321,6 +326,7 @@ int main(int argc, char *argv[])
 	if (control->config == NULL || arguments.is_check) {
 		code = control->config == NULL ? EXIT_WRONG_USAGE : EXIT_DONE;
 	} else {
+		secret_unlimit();
 		error = give_up_root(arguments.run_dir, arguments.state_dir);
 		if (error != 0)
 			fail("directories and user", -error);

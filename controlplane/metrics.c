@@ -11,6 +11,7 @@
 
 #include "controlplane/accept.h"
 #include "controlplane/publish.h"
+#include "controlplane/learn_link.h"
 #include "controlplane/sas.h"
 
 struct metrics {
@@ -75,6 +76,14 @@ static void add_sas(struct evbuffer *out, const struct control *control)
 	for (uint8_t state = 0; state < SAS_STATE_MAX; state++)
 		evbuffer_add_printf(out, "unwired_security_associations{state=\"%s\"} %u\n",
 			sas_state_name(state), n[state]);
+	gauge(out, "unwired_security_learned_mobiles", "Mobiles with associations of an IKE daemon",
+		control->sas->n_learned);
+	gauge(out, "unwired_security_learned_unplaced",
+		"Mobiles with associations of an IKE daemon that have no place",
+		control->sas->n_learned_unplaced);
+	counter(out, "unwired_security_learned_refused",
+		"Records of unwired-xfrm that were refused",
+		learn_link_table(control->learn)->n_refused);
 	counter(out, "unwired_security_grants", "Grants of sequence numbers beside the first ones",
 		control->stats.sas.n_grants);
 	counter(out, "unwired_security_reserve_failures",

@@ -8,6 +8,7 @@
 
 #include "controlplane/codec/mh.h"
 #include "controlplane/publish.h"
+#include "controlplane/learn_link.h"
 #include "controlplane/sas.h"
 #include "dataplane/base/clock.h"
 
@@ -74,9 +75,14 @@ static json_t *care_of_json(const struct control *control, const struct bce *bce
 		&control->networks.agents[care_of->agent].address);
 	char text[IP6_STRLEN];
 
-	return json_pack("[{s:s, s:i, s:s, s:n, s:o}]", "address", ip6_str(&care_of->address, text),
-		"bid", care_of->bid, "mode", "ip6-ip6", "port", "sa",
-		slot != 0 ? json_integer(slot) : json_null());
+	const struct sas_slot *sa = sas_at(control->sas, slot);
+
+	return json_pack("[{s:s, s:i, s:s, s:n, s:o, s:s?}]", "address",
+		ip6_str(&care_of->address, text), "bid", care_of->bid, "mode", "ip6-ip6", "port",
+		"sa", slot != 0 ? json_integer(slot) : json_null(), "sa_source",
+		sa == NULL       ? NULL
+		: sa->is_learned ? "ike"
+				 : "file");
 }
 
 json_t *mgmt_show_binding(
@@ -198,6 +204,11 @@ static json_t *sas_json(const struct control *control)
 
 	sas_count(control->sas, n);
 	set_u64(o, "mobiles", control->sas->n_slots);
+	set_u64(o, "mobiles_of_ike", control->sas->n_learned);
+	set_u64(o, "mobiles_of_ike_unplaced", control->sas->n_learned_unplaced);
+	set_u64(o, "ike_records_refused", learn_link_table(control->learn)->n_refused);
+	json_object_set_new(o, "ike_mirror",
+		json_string(learn_link_is_up(control->learn) ? "connected" : "away"));
 	for (uint8_t state = 0; state < SAS_STATE_MAX; state++)
 		set_u64(o, sas_state_name(state), n[state]);
 	set_u64(o, "grants", control->stats.sas.n_grants);

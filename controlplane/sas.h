@@ -3,10 +3,10 @@
 //
 // The security associations of all mobiles: one slot for each mobile's home address at its home agent
 // address, with what is known of its associations but for the keys, which stay in the index of the
-// subscribers. The dataplane's SA_* records (dataplane/api/records.h) say the same of them.
+// subscribers or in the table of what was learned, whose associations count in the place of those. The dataplane's SA_* records (dataplane/api/records.h) say the same of them.
 //
 // A slot stays with its mobile over restarts (controlplane/reserve.h), and is of the first home network
-// with authentication ipsec that has the home address, at that network's first agent address.
+// with authentication ipsec that has the home address, at that network's first agent address (learned: at any of its agent addresses).
 //
 // Thread: the loop's only.
 #pragma once
@@ -53,7 +53,8 @@ struct sas_entry {
 struct sas_slot {
 	struct reserve_home home; // n 0: the slot is free
 	uint32_t line, ref; // of the subscriber, in the file and in its index
-	uint8_t protect; // of the network and the subscriber together
+	bool is_learned; // of unwired-xfrm (controlplane/learn.h), not of a subscriber: no line, no ref
+	uint8_t protect; // of the network and the mobile together
 	uint8_t n;
 	struct sas_entry *list; // owned
 	// Of mobile prefix discovery (controlplane/discovery.h); times are CLOCK_MONOTONIC, 0 = none.
@@ -77,8 +78,10 @@ struct sas {
 	uint32_t n_slots; // in use
 	uint32_t top; // slots in use are below it
 	uint32_t n_entries;
-	uint32_t
-		n_unplaced; // mobiles whose home address is in no network with authentication ipsec
+	// Mobiles with no network with authentication ipsec, of the subscribers and of those learned, where
+	// there may be no room, too.
+	uint32_t n_unplaced, n_learned_unplaced;
+	uint32_t n_learned; // slots
 	struct sas_slot *slots; // owned
 	struct hindex index; // slots by home
 	uint32_t look_at; // slot that discovery_tick looked at last
@@ -96,7 +99,8 @@ struct sas {
 #define SAS_REF(slot, i) ((uint32_t)(slot) << 4 | (uint32_t)(i))
 static_assert(ASSOCIATION_MAX <= 16, "an index fits in a reference");
 
-// Makes the table that the subscribers (those prepared, if any are), networks and max_sas ask for, beside
+// Makes the table that the subscribers (those prepared, if any are), what was learned, networks and max_sas
+// ask for, beside
 // the one in force; new slots and associations are on the disk then. What is wrong goes to err.
 // Returns: an owned table, or NULL with errno EINVAL (more mobiles than slots) or that of a call.
 struct sas *sas_plan(

@@ -10,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "controlplane/learn_link.h"
 #include "controlplane/sas.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
@@ -25,6 +26,7 @@ struct plan {
 	struct sas_slot
 		*homeless; // owned: mobiles that no slot is known of, or whose slot is taken
 	uint32_t n_homeless, room_homeless;
+	int error; // of the learned ones
 };
 
 static uint64_t settings_of(const struct association *a)
@@ -44,7 +46,7 @@ static uint64_t settings_of(const struct association *a)
 
 // What the reserve has of an association; a new one is put there. A damaged entry is as good as none, but
 // where numbers must not be used again.
-static int remember(struct plan *plan, const struct association *a,
+static int remember(struct plan *plan, const struct association *a, bool is_learned,
 	const struct association_mark *mark, struct reserve_entry *entry)
 {
 	struct reserve *reserve = plan->control->reserve;
@@ -55,10 +57,12 @@ static int remember(struct plan *plan, const struct association *a,
 	*entry = (struct reserve_entry){ .end = 1, .since_s = plan->now_s };
 	if (error == -EBADMSG && a->direction == API_SA_OUT && association_has_counter(a))
 		entry->flags = RESERVE_LOST;
+	if (is_learned && a->direction == API_SA_IN)
+		return 0; // has no numbers of ours; IKE makes new ones all the time
 	return reserve_put(reserve, mark, entry);
 }
 
-static int make_entry(struct plan *plan, const struct association *a, const struct ip6 *home,
+static int make_entry(struct plan *plan, const struct association *a, const struct sas_slot *slot,
 	struct sas_entry *out)
 {
 	struct reserve_entry entry;
@@ -71,8 +75,8 @@ static int make_entry(struct plan *plan, const struct association *a, const stru
 		.direction = a->direction,
 		.has_esn = a->has_esn,
 		.has_counter = association_has_counter(a) };
-	association_mark(a, home, &out->mark);
-	error = remember(plan, a, &out->mark, &entry);
+	association_mark(a, &slot->home.home, &out->mark);
+	error = remember(plan, a, slot->is_learned, &out->mark, &entry);
 	if (error != 0)
 		return error;
 	out->since_s = entry.since_s;
@@ -95,23 +99,20 @@ static uint64_t prefixes_of(const struct config_network *network)
 	return digest + network->prefix_deprecated;
 }
 
-static int make_slot(struct plan *plan, const struct subscriber_secured *s,
-	const struct reserve_home *home, const struct config_network *network, struct sas_slot *out)
+// Fills in the rest of *out.
+static int make_slot(struct plan *plan, const struct associations *all,
+	const struct config_network *network, struct sas_slot *out)
 {
-	const struct associations *all = &s->all;
 	int error = 0;
 
-	*out = (struct sas_slot){ .home = *home,
-		.line = s->line,
-		.ref = s->ref,
-		.protect = network->protect | all->protect,
-		.n = all->n,
-		.prefixes = prefixes_of(network) };
+	out->protect = network->protect | all->protect;
+	out->n = all->n;
+	out->prefixes = prefixes_of(network);
 	out->list = calloc(all->n, sizeof(out->list[0]));
 	if (out->list == NULL)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < all->n && error == 0; i++)
-		error = make_entry(plan, &all->list[i], &home->home, &out->list[i]);
+		error = make_entry(plan, &all->list[i], out, &out->list[i]);
 	if (error != 0)
 		free(out->list);
 	return error;
@@ -166,36 +167,120 @@ static const struct config_network *network_of(
 	return NULL;
 }
 
+// Makes the slot of a mobile and puts it where it was in the last life.
+static int add_slot(struct plan *plan, const struct associations *all,
+	const struct config_network *network, struct sas_slot *made)
+{
+	struct sas *sas = plan->sas;
+	uint32_t slot = 0;
+	int error = make_slot(plan, all, network, made);
+
+	if (error != 0)
+		return error;
+	plan->n_entries += all->n;
+	error = reserve_find_slot(plan->control->reserve, &made->home, &slot);
+	if (error == 0 && slot > 0 && slot < sas->max && sas->slots[slot].n == 0)
+		put_slot(plan, slot, made);
+	else
+		error = put_homeless(plan, made);
+	if (error != 0)
+		free(made->list);
+	return error;
+}
+
 // Takes one mobile of the walk through the subscribers.
 static int add(void *ctx, const struct subscriber_secured *s)
 {
 	struct plan *plan = ctx;
 	struct sas *sas = plan->sas;
-	struct reserve_home key = { .home = s->home };
-	const struct config_network *network = network_of(plan, &s->home, &key.domain);
-	struct sas_slot made;
-	uint32_t slot = 0;
-	int error;
+	struct sas_slot made = { .home.home = s->home, .line = s->line, .ref = s->ref };
+	const struct config_network *network = network_of(plan, &s->home, &made.home.domain);
+	const struct learn *learn = learn_link_table(plan->control->learn);
 
 	if (network == NULL) {
 		sas->n_unplaced++;
 		return 0;
 	}
+	made.home.agent = network->agent_addresses[0];
+	if (learn != NULL && learn_find(learn, &s->home, &made.home.agent) != NULL)
+		return 0; // what was learned counts in its place
 	if (++plan->n_mobiles >= sas->max)
 		return 0; // counts them; reported at the end
-	plan->n_entries += s->all.n;
-	key.agent = network->agent_addresses[0];
-	error = make_slot(plan, s, &key, network, &made);
-	if (error != 0)
-		return error;
-	error = reserve_find_slot(plan->control->reserve, &key, &slot);
-	if (error == 0 && slot > 0 && slot < sas->max && sas->slots[slot].n == 0)
-		put_slot(plan, slot, &made);
-	else
-		error = put_homeless(plan, &made);
-	if (error != 0)
-		free(made.list);
-	return error;
+	return add_slot(plan, &s->all, network, &made);
+}
+
+static bool has_agent(const struct config_network *network, const struct ip6 *agent)
+{
+	for (unsigned int i = 0; i < network->n_agents; i++)
+		if (ip6_eq(&network->agent_addresses[i], agent))
+			return true;
+	return false;
+}
+
+// Takes one mobile that was learned. Those that have no place do not keep others from theirs.
+static void add_learned(const struct learn_mobile *mobile, void *ctx)
+{
+	struct plan *plan = ctx;
+	struct sas *sas = plan->sas;
+	struct sas_slot made = {
+		.home.home = mobile->home, .home.agent = mobile->agent, .is_learned = true
+	};
+	const struct config_network *network = network_of(plan, &mobile->home, &made.home.domain);
+
+	if (plan->error != 0)
+		return;
+	if (network == NULL || !has_agent(network, &mobile->agent) ||
+		plan->n_mobiles + 1 >= sas->max ||
+		plan->n_entries + mobile->all.n > (uint64_t)sas->max * API_SA_PER_SLOT) {
+		sas->n_learned_unplaced++;
+		return;
+	}
+	plan->n_mobiles++;
+	sas->n_learned++;
+	plan->error = add_slot(plan, &mobile->all, network, &made);
+}
+
+// An outbound association whose key no other one may have.
+struct counter {
+	struct association_mark mark;
+	uint32_t slot;
+	uint8_t at;
+};
+
+static int compare_counters(const void *va, const void *vb)
+{
+	const struct counter *a = va, *b = vb;
+	int order = memcmp(&a->mark, &b->mark, sizeof(a->mark));
+
+	if (order != 0)
+		return order;
+	return a->slot != b->slot ? (a->slot < b->slot ? -1 : 1) : a->at - b->at;
+}
+
+// Keeps the second of two that share a key from sending: each would use the other one's numbers. The
+// subscribers' file is refused when it has such; what was learned has not been compared yet.
+static int part_counters(struct sas *sas)
+{
+	struct counter *list = calloc((size_t)sas->n_entries + 1, sizeof(*list));
+	size_t n = 0;
+
+	if (list == NULL)
+		return -ENOMEM;
+	for (uint32_t slot = 1; slot < sas->top; slot++) {
+		for (uint8_t i = 0; i < sas->slots[slot].n; i++) {
+			const struct sas_entry *entry = &sas->slots[slot].list[i];
+
+			if (entry->has_counter && entry->direction == API_SA_OUT)
+				list[n++] = (struct counter){ entry->mark, slot, i };
+		}
+	}
+	qsort(list, n, sizeof(*list), compare_counters);
+	for (size_t i = 1; i < n; i++) {
+		if (memcmp(&list[i].mark, &list[i - 1].mark, sizeof(list[i].mark)) == 0)
+			sas->slots[list[i].slot].list[list[i].at].state = SAS_LOST;
+	}
+	free(list);
+	return 0;
 }
 
 // Gives the lowest free slots to those without one.
@@ -231,6 +316,7 @@ static int make_queues(struct plan *plan)
 
 static int fill(struct plan *plan, FILE *err)
 {
+	const struct learn *learn = learn_link_table(plan->control->learn);
 	struct reserve *reserve = plan->control->reserve;
 	int error = reserve_begin(reserve);
 
@@ -252,8 +338,14 @@ static int fill(struct plan *plan, FILE *err)
 			(unsigned long long)plan->sas->max * API_SA_PER_SLOT);
 		error = -EINVAL;
 	}
+	if (error == 0 && learn != NULL) {
+		learn_each(learn, add_learned, plan);
+		error = plan->error;
+	}
 	if (error == 0)
 		error = house(plan);
+	if (error == 0 && plan->sas->n_learned > 0)
+		error = part_counters(plan->sas);
 	if (error == 0)
 		error = make_queues(plan);
 	if (error != 0) {

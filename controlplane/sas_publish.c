@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "controlplane/learn_link.h"
 #include "controlplane/sas.h"
 #include "controlplane/secret.h"
 #include "dataplane/base/clock.h"
@@ -159,11 +160,17 @@ static int make_ready(struct control *control)
 
 // ---- down
 
-// What the subscribers have of a slot, with the keys. Borrowed until the next call.
+// What a slot has, with the keys. Borrowed until the next call.
 static const struct associations *secrets_of(struct control *control, const struct sas_slot *slot)
 {
 	struct subscriber_secured *secured = control->sas_secrets;
 
+	if (slot->is_learned) {
+		const struct learn_mobile *mobile = learn_find(
+			learn_link_table(control->learn), &slot->home.home, &slot->home.agent);
+
+		return mobile != NULL ? &mobile->all : NULL;
+	}
 	if (subscribers_find_secured(control->subscribers, slot->ref, secured) != 0)
 		return NULL;
 	return &secured->all;
@@ -173,13 +180,17 @@ static const struct association *find_secret(
 	struct control *control, const struct sas_slot *slot, const struct sas_entry *entry)
 {
 	const struct associations *all = secrets_of(control, slot);
+	struct association_mark mark;
 
 	for (unsigned int i = 0; all != NULL && i < all->n; i++) {
 		const struct association *a = &all->list[i];
 
-		if (a->spi == entry->spi && a->direction == entry->direction &&
-			a->use == entry->use)
-			return a;
+		if (a->spi != entry->spi || a->direction != entry->direction ||
+			a->use != entry->use)
+			continue;
+		association_mark(a, &slot->home.home, &mark);
+		if (memcmp(&mark, &entry->mark, sizeof(mark)) == 0)
+			return a; // learned ones may have changed since the plan
 	}
 	return NULL;
 }
@@ -192,7 +203,8 @@ static void fill_set(struct api_sa_set *set, const struct association *a,
 	set->direction = entry->direction;
 	set->encryption = a->encryption;
 	set->authentication = a->authentication;
-	set->flags = a->has_esn ? API_SA_ESN : 0;
+	set->flags =
+		(uint8_t)((a->has_esn ? API_SA_ESN : 0) | (slot->is_learned ? API_SA_LEARNED : 0));
 	set->protect = slot->protect;
 	set->replay_window = a->replay_window;
 	set->enc_key_len = a->enc_key_len;
@@ -561,7 +573,12 @@ void sas_take(struct control *control, struct sas *next)
 			if (next->slots[slot].list[i].state == SAS_WAITING)
 				enqueue(next, slot, i);
 	}
-	if (next->n_unplaced > 0)
+	if (next->n_learned_unplaced > old->n_learned_unplaced)
+		log_warn("learned_associations_unused mobiles=%u reason=\"no home network with "
+			 "authentication ipsec has their home and agent address, or there is no "
+			 "room\"",
+			next->n_learned_unplaced);
+	if (next->n_unplaced > 0 && next->n_unplaced != old->n_unplaced)
 		log_warn("security_associations_unused mobiles=%u reason=\"no home network with "
 			 "authentication ipsec has their home address\"",
 			next->n_unplaced);

@@ -449,6 +449,7 @@ static struct sa *make(const struct api_sa_set *set, const struct esp_suite *sui
 	sa->direction = set->direction;
 	sa->domain = domain;
 	sa->is_esn = (set->flags & API_SA_ESN) != 0;
+	sa->is_learned = (set->flags & API_SA_LEARNED) != 0;
 	sa->agent = set->agent;
 	sa->suite = suite;
 	sa->agent_address = *agent_address;

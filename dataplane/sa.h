@@ -54,6 +54,7 @@ struct sa {
 	uint32_t later; // the next one that waits for a grace period or for use
 	uint16_t window;
 	bool is_dying; // out of sight
+	bool is_learned; // from an IKE daemon, to be shown
 };
 
 enum {

@@ -31,6 +31,7 @@ static void row_fill(struct rte_tel_data *row, const struct sa *sa)
 	rte_tel_data_add_dict_string(row, "home_address", ip6_str(&sa->home, home));
 	rte_tel_data_add_dict_string(row, "agent", ip6_str(&sa->agent_address, agent));
 	rte_tel_data_add_dict_string(row, "suite", suite != NULL ? suite->name : "none");
+	rte_tel_data_add_dict_string(row, "source", sa->is_learned ? "ike" : "file");
 	rte_tel_data_add_dict_int(row, "esn", sa->is_esn);
 	rte_tel_data_add_dict_u64(row, "sequence", stat_read(is_out ? &sa->seq : &sa->replay.top));
 	rte_tel_data_add_dict_u64(row, "sequence_limit", stat_read(&sa->seq_limit));

@@ -47,8 +47,8 @@ static const char *const binding_columns[] = { "home_address", "home_network", "
 	"lifetime_s", "sequence", "state", "mn_id", "packets_down", "packets_up", NULL };
 
 static const char *const sa_columns[] = { "home_address", "use", "direction", "spi", "suite",
-	"sequence", "packets", "bytes", "bad_check_values", "replayed", "refused", "expired",
-	NULL };
+	"source", "sequence", "packets", "bytes", "bad_check_values", "replayed", "refused",
+	"expired", NULL };
 
 static int run_status(const struct verb *verb, const struct command *command);
 static int run_object(const struct verb *verb, const struct command *command);

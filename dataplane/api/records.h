@@ -319,6 +319,7 @@ enum api_sa_authentication {
 
 enum {
 	API_SA_ESN = 0x01, // extended sequence numbers, RFC 4303 section 2.2.1
+	API_SA_LEARNED = 0x02, // of an IKE daemon, to be shown only
 };
 
 // Adds an SA. The same again (slot, use, direction, SPI and keys) keeps counters and window and raises

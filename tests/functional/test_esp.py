@@ -243,7 +243,7 @@ def test_discovery(bed):
 
 
 def test_wrong_check_values(bed):
-    tunnel, signalling = bed.sa(PAYLOAD, IN), bed.sa(SIGNALLING, IN)
+    tunnel, signalling = bed.sa(PAYLOAD, IN), bed.sa(SIGNALLING, IN, learned=True)
     good = up(tunnel, probe(HOME, CORRESPONDENT, 100))
     for at in (44, 48, 60, len(good) - 1):
         broken = good[:at] + bytes([good[at] ^ 1]) + good[at + 1:]
@@ -254,6 +254,7 @@ def test_wrong_check_values(bed):
     rows = bed.sas()
     assert (rows[tunnel.spi]["bad_check_values"], rows[tunnel.spi]["packets"]) == (4, 0)
     assert rows[tunnel.spi]["sequence"] == 0  # the window has not moved
+    assert [rows[sa.spi]["source"] for sa in (tunnel, signalling)] == ["file", "ike"]
     other = esp.Association(esp.GCM, tunnel.spi, (bytes(20), b""))
     bed.dropped(lambda: bed.lab.access.send(up(other, probe(HOME, CORRESPONDENT, 100))), "esp_icv")
 

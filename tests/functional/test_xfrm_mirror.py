@@ -12,6 +12,8 @@ import pytest
 from harness.box import BUILD
 from harness.guest import Guest
 from harness.netns import Namespaces
+from test_control_alone import Alone, configuration
+from test_control_ipsec import sas
 
 HOME, AGENT, CARE_OF = "2001:db8:1::100", "2001:db8:1::1", "2001:db8:a1::2"
 KEY_SHA1, KEY_AES, KEY_GCM = "11" * 20, "22" * 16, "33" * 20
@@ -226,6 +228,35 @@ def test_a_tunnel_is_of_the_mobile_that_its_selector_names(mirror):
     told = {home: {(a["spi"], a["direction"]) for a in all_of}
             for kind, home, _, _, all_of in mirror.expect(2) if kind == MOBILE}
     assert told == {HOME: {(0x4001, IN)}, other: {(0x4002, OUT)}}
+
+
+def test_what_the_kernel_has_reaches_the_dataplane(mirror, guest):
+    """The records as they came from the guest, before control and a dataplane that is played."""
+    alone, said = Alone(), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        alone.write(configuration(authentication="ipsec"))
+        alone.write_subscribers([])
+        alone.start()
+        dataplane = alone.play()
+        mirror.xfrm(policy("in", 135, 1), policy("out", 135, 1), state("in", 0x1001, 1, CBC),
+                    state("out", 0x1002, 1, GCM), policy("in", "", 4, "tunnel"),
+                    policy("out", "", 4, "tunnel"),
+                    state("in", 0x1003, 4, GCM.replace("33", "34"), "tunnel", "replay-window 32"),
+                    state("out", 0x1004, 4, GCM.replace("33", "35"), "tunnel"))
+        assert len(mirror.last()[1]) == 4
+        said.connect(str(alone.run_dir / "ike.sock"))
+        for line in guest.run("cat /tmp/heard").split():
+            said.send(bytes.fromhex(line))
+        dataplane.wait(lambda: len(sas(dataplane)) >= 4)
+        assert {(sa.spi, sa.use, sa.direction, sa.enc_key.hex()) for sa in sas(dataplane)} == {
+            (0x1001, SIGNALLING, IN, KEY_AES), (0x1002, SIGNALLING, OUT, KEY_GCM),
+            (0x1003, PAYLOAD, IN, "34" * 20), (0x1004, PAYLOAD, OUT, "35" * 20)}
+        assert {sa.protect for sa in sas(dataplane)} == {
+            sum(1 << use for use in (SIGNALLING, DISCOVERY, ROUTABILITY, PAYLOAD))}
+        assert {sa.home for sa in sas(dataplane)} == {HOME}
+    finally:
+        said.close()
+        alone.close()
 
 
 def test_what_has_no_place_is_ignored_with_a_reason(mirror, guest):

@@ -18,7 +18,7 @@ VERSION = int(re.search(r"API_VERSION = (\d+)", RECORDS.read_text())[1])
 SIGNALLING, DISCOVERY, ROUTABILITY, PAYLOAD = 1, 2, 3, 4
 IN, OUT = 1, 2
 LOW, EXPIRED, FINAL = 1, 2, 3
-IP6_IP6, NO_LIMIT, ESN = 1, 256, 1
+IP6_IP6, NO_LIMIT, ESN, LEARNED = 1, 256, 1, 2
 
 
 def packed(address):
@@ -113,11 +113,11 @@ class Keeper:
             packed(care_of), agent, 0, IP6_IP6, 0, 0, 0, sa_slot))
 
     def sa(self, suite, slot, spi, use, direction, home, *, keys=None, agent=0, protect=(), esn=False,
-           window=64, seq_next=1, seq_limit=1 << 31, packets=0, octets=0):
+           learned=False, window=64, seq_next=1, seq_limit=1 << 31, packets=0, octets=0):
         enc, auth = keys or (suite.enc_key, suite.auth_key)
         self.send(SA_SET, struct.pack(
             "=IIBBBBBBHHHHHII16sQQQQ", slot, spi, use, direction, suite.encryption,
-            suite.authentication, ESN if esn else 0, sum(1 << u for u in protect), agent,
+            suite.authentication, (ESN if esn else 0) | (LEARNED if learned else 0), sum(1 << u for u in protect), agent,
             window if direction == IN else 0, len(enc), len(auth), 0, 0, 0, packed(home),
             seq_next, seq_limit, packets, octets) + enc + auth)
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 the Unwired authors
+//
+// The security associations that unwired-xfrm told of (controlplane/learned.h), in locked memory. They are
+// kept nowhere else: unwired-xfrm tells them again to a new control process.
+//
+// Thread: the loop's only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "controlplane/association.h"
+#include "controlplane/secret.h"
+#include "dataplane/base/addr.h"
+
+// One home address at one agent address. Borrowed until the next record.
+struct learn_mobile {
+	struct ip6 home, agent; // the key, first
+	bool is_fresh; // told since the last BEGIN
+	struct associations all;
+};
+
+struct learn {
+	struct secret_pool pool; // of struct learn_mobile
+	void *mobiles; // of tsearch
+	uint32_t n, max; // mobiles
+	uint64_t n_changes; // mobiles that have other associations than before
+	uint64_t n_refused; // records
+};
+
+void learn_init(struct learn *learn, uint32_t max);
+void learn_fini(struct learn *learn);
+
+// Takes one record as it came. One that is refused changes nothing, and reason says why (no key in it).
+// Returns: 0, -EINVAL, or -ENOMEM when there is no room for another mobile.
+int learn_record(struct learn *learn, const void *data, size_t len,
+	char reason[static ASSOCIATION_REASON_LEN]);
+
+// What is known of a home address at an agent address, or NULL.
+const struct learn_mobile *learn_find(
+	const struct learn *learn, const struct ip6 *home, const struct ip6 *agent);
+
+// Calls fn for every mobile in the order of addresses; it must not change the table.
+void learn_each(const struct learn *learn, void (*fn)(const struct learn_mobile *mobile, void *ctx),
+	void *ctx);

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the Unwired authors
+"""Security associations that control learns from unwired-xfrm, which the test plays, as it plays the
+dataplane."""
+
+import os
+import socket
+import stat
+import struct
+import time
+
+import pytest
+
+from test_control_alone import AGENT, Alone, configuration
+from test_control_ipsec import (
+    HOME, IN, LOW, OTHER_HOME, OUT, PAYLOAD, SA_DEL, SA_GRANT, SA_SET, SIGNALLING, Sa, answer,
+    assert_never_back, event, key_of, mobile, out_of, reload, sas, slot_of, update)
+
+BEGIN, MOBILE, END = 1, 2, 3
+THIRD_HOME = "2001:db8:1::102"
+GCM, NO_DIGEST = 1, 0
+LEARNED = 2  # API_SA_LEARNED
+
+
+def gcm(use, direction, spi, seed, key_len=20):
+    return struct.pack(">IBBBBBHIQQBB", spi, use, direction, GCM, NO_DIGEST, 0,
+                       64 if direction == IN else 0, 0, 0, 0, key_len,
+                       0) + bytes.fromhex(key_of(seed, key_len))
+
+
+def both_ways(first, use=SIGNALLING):
+    return [gcm(use, IN, first, first), gcm(use, OUT, first + 1, first + 1)]
+
+
+class Mirror:
+    """What unwired-xfrm says."""
+
+    def __init__(self, alone):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(5)
+        self.socket.connect(str(alone.run_dir / "ike.sock"))
+
+    def send(self, kind, home="::", agent="::", packed=b"", version=1, length=None):
+        self.socket.send(struct.pack("=HHI", version, kind, len(packed) if length is None else length) +
+                         socket.inet_pton(socket.AF_INET6, home) +
+                         socket.inet_pton(socket.AF_INET6, agent) + packed)
+
+    def mobile(self, home, associations, agent=AGENT, protect=0):
+        self.send(MOBILE, home, agent,
+                  struct.pack("BB", len(associations), protect) + b"".join(associations))
+
+    def all(self, mobiles):
+        self.send(BEGIN)
+        for home, associations in mobiles.items():
+            self.mobile(home, associations)
+        self.send(END)
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.fixture
+def running():
+    """Control with two mobiles of the file, and a mirror that has said nothing."""
+    alone = Alone()
+    alone.write(configuration(authentication="ipsec"))
+    alone.write_subscribers([mobile(HOME, 2000), mobile(OTHER_HOME, 3000)])
+    alone.start()
+    alone.play()
+    alone.mirror = Mirror(alone)
+    yield alone
+    alone.mirror.close()
+    alone.close()
+
+
+def spis(dataplane, home):
+    """The SPIs that the dataplane has of a mobile, of all that it was told."""
+    slot, found = slot_of(dataplane, home), set()
+    for record in [r for r in dataplane.records if r.kind in (SA_SET, SA_DEL)]:
+        said = Sa(record)
+        if said.slot == slot:
+            (found.discard if record.kind == SA_DEL else found.add)(said.spi)
+    return found
+
+
+def state(alone):
+    return alone.show("status")["security_associations"]
+
+
+def await_state(alone, **wanted):
+    deadline = time.monotonic() + 5
+    while not wanted.items() <= state(alone).items():
+        assert time.monotonic() < deadline, (state(alone), alone.tail())
+        if alone.dataplane is not None:
+            alone.dataplane.receive(0.02)
+
+
+def test_a_learned_mobile_gets_a_slot_and_numbers(running):
+    dataplane = running.dataplane
+    running.mirror.mobile(THIRD_HOME, both_ways(5000), protect=1 << PAYLOAD)
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.home == THIRD_HOME][1:])
+    inbound, outbound = sorted((sa for sa in sas(dataplane) if sa.home == THIRD_HOME),
+                               key=lambda sa: sa.direction)
+    assert (inbound.spi, outbound.spi) == (5000, 5001)
+    assert inbound.flags == outbound.flags == LEARNED
+    assert outbound.enc_key.hex() == key_of(5001, 20) and inbound.window == 64
+    assert 1 <= outbound.next < outbound.limit
+    assert outbound.protect & (1 << PAYLOAD | 1 << SIGNALLING) == 1 << PAYLOAD | 1 << SIGNALLING
+    assert outbound.slot not in (slot_of(dataplane), slot_of(dataplane, OTHER_HOME))
+    event(dataplane, outbound, LOW)
+    grant = dataplane.wait(lambda: sas(dataplane, SA_GRANT))[0]
+    assert grant.id == outbound.id and grant.limit > outbound.limit
+    acknowledgement, left_under = answer(dataplane, update(home=THIRD_HOME), outbound.slot)
+    assert acknowledgement.status == 0 and left_under == (outbound.slot, SIGNALLING)
+    care_of = running.show("show", "binding", THIRD_HOME)["care_of"][0]
+    assert (care_of["sa"], care_of["sa_source"]) == (outbound.slot, "ike")
+    assert len(sas(dataplane)) == 12 + 2  # nothing of the others was sent again
+
+
+def test_learned_ones_count_in_the_place_of_the_file(running):
+    dataplane = running.dataplane
+    slot = slot_of(dataplane)
+    running.mirror.mobile(HOME, both_ways(5000))
+    dataplane.wait(lambda: spis(dataplane, HOME) == {5000, 5001})
+    assert slot_of(dataplane) == slot and len(sas(dataplane, SA_DEL)) == 6
+    await_state(running, mobiles=2, mobiles_of_ike=1, standing=8)
+    running.mirror.mobile(HOME, [])  # the daemon ended them: the file's count again
+    dataplane.wait(lambda: spis(dataplane, HOME) == set(range(2000, 2006)))
+    assert_never_back(sas(dataplane))
+    assert spis(dataplane, OTHER_HOME) == set(range(3000, 3006))
+
+
+def test_rekeying_touches_nothing_else(running):
+    dataplane = running.dataplane
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 5001])
+    n = len(dataplane.records)
+    running.mirror.mobile(THIRD_HOME, [gcm(SIGNALLING, IN, 6000, 6000), *both_ways(5000)[:1],
+                                       gcm(SIGNALLING, OUT, 6001, 6001)])
+    dataplane.wait(lambda: spis(dataplane, THIRD_HOME) == {5000, 6000, 6001})
+    assert {(r.kind, Sa(r).spi) for r in dataplane.records[n:] if r.kind in (SA_SET, SA_DEL)} == {
+        (SA_SET, 6000), (SA_SET, 6001), (SA_DEL, 5001)}
+    running.mirror.mobile(THIRD_HOME, [gcm(SIGNALLING, IN, 6000, 6000),
+                                       gcm(SIGNALLING, OUT, 6001, 6001)])
+    dataplane.wait(lambda: spis(dataplane, THIRD_HOME) == {6000, 6001})
+
+
+def test_what_is_not_said_again_is_gone(running):
+    dataplane = running.dataplane
+    running.mirror.all({THIRD_HOME: both_ways(5000), HOME: both_ways(6000)})
+    await_state(running, mobiles=3, mobiles_of_ike=2)
+    running.mirror.close()  # a mirror that goes leaves what it told
+    await_state(running, ike_mirror="away", mobiles_of_ike=2)
+    running.mirror = Mirror(running)
+    running.mirror.send(BEGIN)
+    running.mirror.mobile(HOME, both_ways(6000))
+    time.sleep(0.3)
+    await_state(running, mobiles_of_ike=2)  # not before the end
+    n = len(dataplane.records)
+    running.mirror.send(END)
+    await_state(running, mobiles=2, mobiles_of_ike=1)
+    dataplane.wait(lambda: spis(dataplane, THIRD_HOME) == set())
+    assert {(r.kind, Sa(r).spi) for r in dataplane.records[n:] if r.kind in (SA_SET, SA_DEL)} == {
+        (SA_DEL, 5000), (SA_DEL, 5001)}
+
+
+def test_one_sender_at_a_time(running):
+    await_state(running, ike_mirror="connected")
+    second = Mirror(running)
+    assert second.socket.recv(1) == b""
+    second.close()
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    await_state(running, mobiles_of_ike=1)
+
+
+def test_the_socket_is_for_its_owner(running):
+    assert stat.S_IMODE(os.stat(running.run_dir / "ike.sock").st_mode) == 0o600
+
+
+def test_bad_records_change_nothing(running):
+    mirror, good = running.mirror, both_ways(5000)
+    mirror.mobile(THIRD_HOME, good)
+    await_state(running, mobiles_of_ike=1)
+    mirror.socket.send(b"\1\0\2")
+    mirror.send(MOBILE, THIRD_HOME, AGENT, b"\0\0", version=2)
+    mirror.send(MOBILE, THIRD_HOME, AGENT, b"\0\0", length=3)
+    mirror.send(9)
+    mirror.send(END, packed=b"\0")
+    mirror.send(MOBILE, THIRD_HOME, AGENT, b"\1\0" + good[0][:-1])
+    mirror.mobile(THIRD_HOME, [good[0][:-2]])
+    mirror.mobile(THIRD_HOME, [gcm(SIGNALLING, IN, 5000, 1, key_len=24)])  # no such size
+    mirror.mobile(THIRD_HOME, [gcm(SIGNALLING, IN, 255, 1)])
+    mirror.mobile(THIRD_HOME, [good[0], gcm(SIGNALLING, OUT, 5001, 5000)])  # one key twice
+    mirror.mobile("::", good)
+    mirror.socket.send(bytes(65536))
+    await_state(running, ike_records_refused=12, mobiles_of_ike=1)
+    assert spis(running.dataplane, THIRD_HOME) == {5000, 5001}
+    log = running.log.read_text()
+    assert "learned_refused" in log and b"PLANTED".hex() not in log and "PLANTED" not in log
+
+
+def test_homes_without_a_place_are_counted(running):
+    running.mirror.mobile("2001:db8:77::1", both_ways(5000))
+    running.mirror.mobile(THIRD_HOME, both_ways(6000), agent="2001:db8:1::77")
+    await_state(running, mobiles=2, mobiles_of_ike=0, mobiles_of_ike_unplaced=2)
+    assert "learned_associations_unused mobiles=" in running.log.read_text()
+
+
+def test_a_key_of_two_mobiles_sends_for_one_only(running):
+    dataplane = running.dataplane
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 5001])
+    running.mirror.mobile("2001:db8:1::103", [gcm(SIGNALLING, OUT, 7000, 5001)])
+    running.mirror.mobile("2001:db8:1::104", [gcm(SIGNALLING, OUT, 7001, 2001)])  # of the file
+    await_state(running, mobiles_of_ike=3, lost=2)
+    assert not [sa for sa in sas(dataplane) if sa.spi in (7000, 7001)]
+    assert_never_back(sas(dataplane))
+
+
+def test_a_new_control_process_is_told_again_and_goes_on(running):
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    running.dataplane.wait(lambda: [sa for sa in sas(running.dataplane) if sa.spi == 5001])
+    before = sas(running.dataplane)
+    running.mirror.close()
+    running.lose_dataplane()
+    running.kill()
+    running.start()
+    running.play()
+    running.mirror = Mirror(running)
+    running.mirror.all({THIRD_HOME: both_ways(5000)})
+    running.dataplane.wait(lambda: [sa for sa in sas(running.dataplane) if sa.spi == 5001])
+    assert_never_back(before, sas(running.dataplane))
+    assert out_of(running.dataplane, SIGNALLING, THIRD_HOME).slot == \
+        [sa.slot for sa in before if sa.home == THIRD_HOME][0]
+
+
+def test_a_reload_keeps_what_was_learned(running):
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    await_state(running, mobiles_of_ike=1)
+    assert reload(running, [mobile(HOME, 2000)]).returncode == 0
+    await_state(running, mobiles=2, mobiles_of_ike=1, standing=8)
+    assert spis(running.dataplane, THIRD_HOME) == {5000, 5001}
