@@ -218,7 +218,9 @@ const struct key key_table[] = {
 		IN(config_port, device),
 		.min = 1,
 		.max = 255,
-		.help = "PCI address (0000:3b:00.0) or DPDK vdev (net_af_packet0,iface=veth0)." },
+		.help = "PCI address (0000:3b:00.0) or DPDK vdev (net_af_packet0,iface=veth0; a "
+			"bond: "
+			"net_bonding0,mode=1,slave=0000:3b:00.0,slave=0000:3b:00.1)." },
 	{ .path = "dataplane.ports[].addresses",
 		.type = KEY_PORT_ADDRESSES,
 		.apply = KEY_RESTART_DATAPLANE,

@@ -23,6 +23,7 @@
 #include "dataplane/base/user.h"
 #include "dataplane/fib.h"
 #include "dataplane/port.h"
+#include "dataplane/port_bond.h"
 #include "dataplane/worker.h"
 
 #define FILE_PREFIX "unwired"
@@ -31,7 +32,7 @@
 
 enum {
 	MEMORY_SLACK_MB = 96, // device queues, EAL itself
-	ARGV_MAX = 24 + 2 * CONFIG_MAX_PORTS,
+	ARGV_MAX = 24 + 2 * CONFIG_MAX_PORTS * PORT_BOND_MEMBERS,
 	PREVIOUS_TRIES = 60,
 	PREVIOUS_WAIT_US = 50000,
 };
@@ -148,17 +149,29 @@ static int lcores_text(const struct config_dataplane *config, char *buf, size_t 
 	return error;
 }
 
-// Limits the PCI bus to the configured devices: else the EAL takes every one that it has a driver
+static int allow(char **argv, int argc, char *device)
+{
+	argv[argc++] = (char *)"--allow";
+	argv[argc++] = device;
+	return argc;
+}
+
+// Limits the PCI bus to the configured devices and members of bonds: else the EAL takes every one that it has a driver
 // for. Returns: the new argument count.
 static int add_pci(const struct config_dataplane *config, char **argv, int argc)
 {
+	static char members[CONFIG_MAX_PORTS][PORT_BOND_MEMBERS][PORT_BOND_NAME];
 	int before = argc;
 
 	for (unsigned int i = 0; i < config->n_ports; i++) {
-		if (!port_is_pci(config->ports[i].device))
-			continue;
-		argv[argc++] = (char *)"--allow";
-		argv[argc++] = config->ports[i].device;
+		int n = port_bond_members(config->ports[i].device, members[i]);
+
+		if (port_is_pci(config->ports[i].device))
+			argc = allow(argv, argc, config->ports[i].device);
+		for (int m = 0; m < RTE_MIN(n, PORT_BOND_MEMBERS); m++) {
+			if (port_is_pci(members[i][m]))
+				argc = allow(argv, argc, members[i][m]);
+		}
 	}
 	if (argc == before)
 		argv[argc++] = (char *)"--no-pci";

@@ -18,6 +18,7 @@
 #include "dataplane/domain.h"
 #include "dataplane/netdev.h"
 #include "dataplane/pkt.h"
+#include "dataplane/port_bond.h"
 #include "dataplane/port_device.h"
 #include "dataplane/port_fd.h"
 #include "dataplane/twin.h"
@@ -38,8 +39,13 @@ static uint32_t pool_count(const struct config_dataplane *config)
 {
 	uint32_t n_queues = 0;
 
-	for (unsigned int i = 0; i < config->n_ports; i++)
-		n_queues += RTE_MAX(config->ports[i].queues, config->n_workers);
+	for (unsigned int i = 0; i < config->n_ports; i++) {
+		char members[PORT_BOND_MEMBERS][PORT_BOND_NAME];
+		int n = port_bond_members(config->ports[i].device, members);
+
+		n_queues += RTE_MAX(config->ports[i].queues, config->n_workers) *
+			    (uint32_t)RTE_MAX(n, 1);
+	}
 	return POOL_SHARED + config->n_workers * (uint32_t)PORT_POOL_PER_WORKER +
 	       n_queues * (PORT_RX_DESC + PORT_TX_DESC) + (config->n_workers + 1u) * 2 * POOL_CACHE;
 }
@@ -114,7 +120,7 @@ static bool device_has_carrier(const struct port *port)
 	struct rte_eth_link link;
 
 	return rte_eth_link_get_nowait(port->dpdk_id, &link) == 0 &&
-	       link.link_status == RTE_ETH_LINK_UP;
+	       link.link_status == RTE_ETH_LINK_UP && (!port->is_bond || port_bond_follow(port));
 }
 
 void port_poll_carrier(struct port *port)

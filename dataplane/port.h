@@ -26,6 +26,7 @@ struct port {
 	uint16_t n_rx_queues; // queue q is polled by worker q % n_workers
 	uint16_t n_tx_queues; // worker w sends on queue w
 	bool spin; // a real NIC: its workers do not sleep when idle is auto
+	bool is_bond;
 	bool has_interrupts; // the driver itself hands out a descriptor of its receive queues
 	bool carrier;
 	bool tx_multi_segs; // sends packets of several segments

@@ -14,6 +14,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/netdev.h"
+#include "dataplane/port_bond.h"
 #include "dataplane/port_fd.h"
 
 enum {
@@ -50,8 +51,7 @@ static bool is_tap(const char *device)
 	return is_kind(device, "net_tap");
 }
 
-// Value of "key=" among the arguments of a device string, or NULL.
-static const char *device_arg(const char *device, const char *key)
+const char *port_device_arg(const char *device, const char *key)
 {
 	size_t len = strlen(key);
 
@@ -65,7 +65,7 @@ static const char *device_arg(const char *device, const char *key)
 
 bool port_device_netdev(const char *device, char netdev[PORT_NETDEV_MAX])
 {
-	const char *value = device_arg(device, "iface");
+	const char *value = port_device_arg(device, "iface");
 	size_t len;
 
 	netdev[0] = '\0';
@@ -122,9 +122,9 @@ static void complete_devargs(
 
 	if (used >= DEVARGS_MAX)
 		return;
-	if (is_packet(device) && device_arg(device, "qpairs") == NULL)
+	if (is_packet(device) && port_device_arg(device, "qpairs") == NULL)
 		used += (size_t)snprintf(devargs + used, DEVARGS_MAX - used, ",qpairs=%u", n);
-	if (is_packet(device) && device_arg(device, "framesz") == NULL && used < DEVARGS_MAX) {
+	if (is_packet(device) && port_device_arg(device, "framesz") == NULL && used < DEVARGS_MAX) {
 		if (is_jumbo_ring(config))
 			snprintf(devargs + used, DEVARGS_MAX - used,
 				",blocksz=65536,framesz=%u,framecnt=256", RING_JUMBO_FRAME);
@@ -132,7 +132,7 @@ static void complete_devargs(
 			snprintf(devargs + used, DEVARGS_MAX - used,
 				",blocksz=65536,framesz=2048,framecnt=%u", RING_FRAMES);
 	}
-	if (is_xdp(device) && n > 1 && device_arg(device, "queue_count") == NULL)
+	if (is_xdp(device) && n > 1 && port_device_arg(device, "queue_count") == NULL)
 		snprintf(devargs + used, DEVARGS_MAX - used, ",queue_count=%u", n);
 }
 
@@ -177,6 +177,11 @@ int port_device_probe(struct port *port, const struct config_port *config, uint1
 			return -ENOTSUP;
 		}
 	}
+	port->spin = port_is_pci(config->device);
+	port->is_bond = port_bond_is(config->device);
+	error = port->is_bond ? port_bond_probe(port, config) : 0;
+	if (error != 0)
+		return error;
 	complete_devargs(config, n_workers, devargs);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(devargs, ","), devargs);
 	port_fd_before_probe();
@@ -187,10 +192,8 @@ int port_device_probe(struct port *port, const struct config_port *config, uint1
 	if (error != 0) {
 		log_err("port_probe_failed port=%s device=%s error=%s", port->name, devargs,
 			strerror(-error));
-		return error;
 	}
-	port->spin = port_is_pci(config->device);
-	return 0;
+	return error;
 }
 
 static uint16_t least(uint16_t a, uint16_t b)
@@ -255,7 +258,7 @@ int port_device_configure(struct port *port, const struct config_port *config, u
 		want_rx = (uint16_t)wanted_queues(config, n_workers);
 	port->n_rx_queues = least(want_rx, info.max_rx_queues);
 	port->n_tx_queues = n_workers;
-	if (is_tap(config->device)) // it has pairs only
+	if (is_tap(config->device) || port->is_bond) // taps have pairs only
 		port->n_rx_queues = port->n_tx_queues = most(want_rx, n_workers);
 	choose_rss(port, &info, &conf);
 	conf.rxmode.mtu = port_is_pci(config->device) ? config->mtu : 0;

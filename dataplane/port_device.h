@@ -18,6 +18,9 @@ enum {
 	PORT_NETDEV_MAX = IF_NAMESIZE,
 };
 
+// Value of "key=" among the arguments of a device string, or NULL. It ends at a comma or the string's end.
+const char *port_device_arg(const char *device, const char *key);
+
 // Name of the kernel interface under an af_packet or af_xdp device. Returns: false without one.
 bool port_device_netdev(const char *device, char netdev[PORT_NETDEV_MAX]);
 

@@ -8,6 +8,7 @@
 #include <rte_telemetry.h>
 
 #include "dataplane/port.h"
+#include "dataplane/port_bond.h"
 #include "dataplane/show_gate.h"
 #include "dataplane/worker.h"
 
@@ -29,7 +30,7 @@ static struct rte_tel_data *describe(const struct port *port)
 {
 	struct rte_tel_data *d = rte_tel_data_alloc();
 	struct rte_eth_stats stats = { 0 };
-	char mac[RTE_ETHER_ADDR_FMT_SIZE];
+	char mac[RTE_ETHER_ADDR_FMT_SIZE], active[RTE_ETH_NAME_MAX_LEN];
 
 	if (d == NULL)
 		return NULL;
@@ -51,6 +52,10 @@ static struct rte_tel_data *describe(const struct port *port)
 	rte_tel_data_add_dict_u64(d, "tx_packets", stats.opackets);
 	rte_tel_data_add_dict_u64(d, "tx_bytes", stats.obytes);
 	rte_tel_data_add_dict_u64(d, "tx_errors", stats.oerrors);
+	if (port->is_bond) {
+		port_bond_active(port, active);
+		rte_tel_data_add_dict_string(d, "active", active);
+	}
 	describe_workers(d, port);
 	return d;
 }

@@ -36,6 +36,7 @@ static const int allowed[] = {
 	SCMP_SYS(ppoll),
 	SCMP_SYS(select),
 	SCMP_SYS(pselect6),
+	SCMP_SYS(epoll_create), // the EAL's interrupt thread, whenever a driver joins or leaves it
 	SCMP_SYS(epoll_create1),
 	SCMP_SYS(epoll_ctl),
 	SCMP_SYS(epoll_wait),
