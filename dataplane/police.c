@@ -13,6 +13,7 @@
 
 enum {
 	SENDERS = 1 << 17, // buckets of one class
+	RECEIVERS = 1 << 14, // buckets of errors
 	BURSTS_PER_S = 20, // a class may send 1/20 s of its budget at once, and
 	BURST_MIN = 64, // at least so many packets
 };
@@ -33,6 +34,8 @@ static struct {
 	uint64_t tsc_hz, interval_tsc; // of a sender
 	struct limit classes[POLICE_CLASSES];
 	uint64_t senders[POLICE_CLASSES][SENDERS];
+	uint64_t errors __rte_cache_aligned; // bucket of all errors
+	uint64_t receivers[RECEIVERS];
 } police;
 
 int police_init(uint64_t tsc_hz)
@@ -90,6 +93,19 @@ enum police_verdict police_take(enum police_class class, uint64_t sender, uint64
 	if (unlikely(!take(&limit->at_tsc, now_tsc, interval, tolerance)))
 		return POLICE_OVER_CLASS;
 	return POLICE_PASS;
+}
+
+bool police_error(uint64_t receiver, uint64_t now_tsc)
+{
+	const uint64_t q[2] = { receiver, 0 };
+	uint64_t interval = police.tsc_hz / POLICE_ERRORS_PER_S;
+	uint64_t interval_to = police.tsc_hz / POLICE_RECEIVER_PER_S;
+	uint64_t tolerance = (POLICE_ERRORS_BURST - 1) * interval;
+	uint64_t *bucket = &police.receivers[hash_16(&police.seed, q) % RECEIVERS];
+
+	return has_token(__atomic_load_n(&police.errors, __ATOMIC_RELAXED), now_tsc, tolerance) &&
+	       take(bucket, now_tsc, interval_to, (POLICE_RECEIVER_BURST - 1) * interval_to) &&
+	       take(&police.errors, now_tsc, interval, tolerance);
 }
 
 void police_budget_set(enum police_class class, uint32_t per_s)

@@ -172,11 +172,8 @@ static inline bool stage_ether(struct rte_mbuf *m, const struct nexthop *nh)
 // NEXTHOP_ADJACENCY, NEXTHOP_GLEAN or NEXTHOP_HOME (a care-of address that is a home address).
 void stage_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
 
-// Takes one of the worker's tokens for ICMP errors of either version. Returns: false when it has none.
-bool stage_icmp_token(struct worker *w);
-
 // Makes an ICMPv4 error about the packet in m (which stays the caller's) and holds it for the next
-// burst, unless RFC 1812 4.3.2.7 forbids it or the worker's budget is used up.
+// burst, unless RFC 1812 4.3.2.7 or police_error forbids it.
 void stage_ip4_error(
 	struct worker *w, struct rte_mbuf *m, uint8_t type, uint8_t code, uint32_t param);
 
@@ -196,7 +193,7 @@ void stage_ip4_fragment(
 	struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu);
 
 // Makes an ICMPv6 error about the packet in m (which stays the caller's) and holds it for the next
-// burst, unless RFC 4443 2.4 (e) forbids it or the worker's budget is used up.
+// burst, unless RFC 4443 2.4 (e) or police_error forbids it.
 void stage_icmp_error(
 	struct worker *w, struct rte_mbuf *m, uint8_t type, uint8_t code, uint32_t param);
 

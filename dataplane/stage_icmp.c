@@ -6,16 +6,12 @@
 
 #include "dataplane/stage.h"
 
-#include <rte_cycles.h>
-
 #include "dataplane/base/cksum.h"
-#include "dataplane/bucket.h"
+#include "dataplane/police.h"
 #include "dataplane/port.h"
 
 enum {
 	ICMP_HOP_LIMIT = 64,
-	ICMP_PER_SECOND = 1000, // of one worker
-	ICMP_BURST = 100,
 	// An error is at most 1280 bytes with its headers, RFC 4443 2.4 (c).
 	QUOTE_MAX = IP6_MIN_MTU - sizeof(struct ip6_hdr_wire) - sizeof(struct icmp6_hdr_wire),
 	ICMP6_LAST_ERROR = 127,
@@ -47,12 +43,6 @@ static bool may_answer(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
 	if (proto == PROTO_ICMP6)
 		return type > ICMP6_LAST_ERROR && type != ICMP6_REDIRECT;
 	return true;
-}
-
-bool stage_icmp_token(struct worker *w)
-{
-	return bucket_take(
-		&w->icmp_spent_tsc, w->now_tsc, rte_get_tsc_hz() / ICMP_PER_SECOND, ICMP_BURST);
 }
 
 static void fill(struct rte_mbuf *error, struct rte_mbuf *m, const struct ip6 *source,
@@ -90,8 +80,10 @@ static struct rte_mbuf *error_alloc(struct worker *w, struct rte_mbuf *m)
 	bool is_own = (meta->flags & (PKT_LOCAL_ORIGIN | PKT_FROM_HOST)) == PKT_LOCAL_ORIGIN &&
 		      meta->n_encaps == 0;
 	struct rte_mbuf *error = NULL;
+	uint64_t receiver;
 
-	if (!is_own && may_answer(m, pkt_ip6(m)) && stage_icmp_token(w))
+	memcpy(&receiver, &pkt_ip6(m)->src, sizeof(receiver));
+	if (!is_own && may_answer(m, pkt_ip6(m)) && police_error(receiver, w->now_tsc))
 		error = rte_pktmbuf_alloc(w->pool);
 	if (error == NULL) {
 		w->stats.icmp_suppressed++;

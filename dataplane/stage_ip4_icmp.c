@@ -8,6 +8,8 @@
 
 #include <rte_ip.h>
 
+#include "dataplane/police.h"
+
 enum {
 	ERROR_MAX = 576, // RFC 1812 4.3.2.3, with all headers
 	ERROR_TTL = 64,
@@ -88,7 +90,7 @@ void stage_ip4_error(
 	struct rte_mbuf *error = NULL;
 
 	if (!(meta->flags & PKT_LOCAL_ORIGIN) && source_be != 0 && may_answer(m) &&
-		stage_icmp_token(w))
+		police_error(pkt_ip4(m)->src_be, w->now_tsc))
 		error = rte_pktmbuf_alloc(w->pool);
 	if (error == NULL) {
 		w->stats.icmp_suppressed++;

@@ -141,6 +141,38 @@ static void test_refused_packets_take_nothing(void)
 		POLICE_SENDER_BURST);
 }
 
+static void test_errors_to_one_receiver(void)
+{
+	uint64_t now = 5 * (uint64_t)HZ;
+	unsigned int n = 0, n_later = 0;
+
+	setup();
+	for (unsigned int i = 0; i < 1000; i++)
+		n += police_error(1, now);
+	CU_ASSERT_EQUAL(n, POLICE_RECEIVER_BURST);
+	// What was refused took nothing from others.
+	CU_ASSERT_TRUE(police_error(2, now));
+	for (unsigned int ms = 1; ms <= 10000; ms++)
+		n_later += police_error(1, now + ms * (HZ / 1000ull));
+	CU_ASSERT_EQUAL(n_later, 10 * POLICE_RECEIVER_PER_S);
+}
+
+static void test_errors_in_all(void)
+{
+	uint64_t now = 5 * (uint64_t)HZ, receiver = 1;
+	unsigned int n = 0, n_later = 0;
+
+	setup();
+	for (unsigned int i = 0; i < 1000; i++)
+		n += police_error(receiver++, now);
+	CU_ASSERT_EQUAL(n, POLICE_ERRORS_BURST);
+	for (unsigned int ms = 1; ms <= 10000; ms++) {
+		for (unsigned int i = 0; i < 3; i++)
+			n_later += police_error(receiver++, now + ms * (HZ / 1000ull));
+	}
+	CU_ASSERT_EQUAL(n_later, 10 * POLICE_ERRORS_PER_S);
+}
+
 int main(void)
 {
 	static CU_TestInfo tests[] = {
@@ -150,6 +182,8 @@ int main(void)
 		{ "class keeps its budget", test_class_keeps_its_budget },
 		{ "flood of others", test_flood_takes_nothing_from_better_classes },
 		{ "refused packets take nothing", test_refused_packets_take_nothing },
+		{ "errors to one receiver", test_errors_to_one_receiver },
+		{ "errors in all", test_errors_in_all },
 		CU_TEST_INFO_NULL,
 	};
 
