@@ -73,6 +73,11 @@ void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m)
 	abort(); // this worker is alone
 }
 
+void worker_fragment_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m)
+{
+	worker_to_peer(w, peer, m);
+}
+
 static struct ip6 agent_of(uint8_t i)
 {
 	return (struct ip6){ .b = { 0x20, 1, 0xd, 0xb8, 0, 1, [15] = i } };
