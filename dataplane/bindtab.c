@@ -3,8 +3,8 @@
 
 #include "dataplane/bindtab.h"
 
-#include <emmintrin.h>
 #include <errno.h>
+#include <immintrin.h>
 
 #include <rte_branch_prediction.h>
 #include <rte_malloc.h>
@@ -170,24 +170,39 @@ static inline bool key_eq(const union bindtab_key *a, const union bindtab_key *b
 	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
 	__m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
 
-	return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
+	x = _mm_xor_si128(x, y);
+	return _mm_testz_si128(x, x);
+}
+
+// The index that stands with key in a slot, or 0. Every slot is compared, since which one it is cannot be
+// guessed, and a wrong guess costs more than two comparisons.
+// Order: the key of a slot is written before its idx is published, and no key changes before a
+// grace period after its idx went away; so a key that compares equal belongs to the idx read. No two
+// slots of a bucket hold the same living key.
+static inline uint32_t slot_find(
+	const struct bucket *b, unsigned int i, const union bindtab_key *key)
+{
+	uint32_t idx = rcu_load(&b->idx[i]);
+
+	return idx & -(uint32_t)((idx != IDX_DEAD) & key_eq(&b->key[i], key));
+}
+
+static inline uint32_t bucket_find(const struct bucket *b, const union bindtab_key *key)
+{
+	static_assert(SLOTS == 3, "every slot");
+	return slot_find(b, 0, key) | slot_find(b, 1, key) | slot_find(b, 2, key);
 }
 
 // Index of key's entry in the chain that begins at bucket at, 0 on a miss.
-// Order: the key of a slot is written before its idx is published, and no key changes before a
-// grace period after its idx went away; so a key that compares equal belongs to the idx read.
 static inline uint32_t chain_find(
 	const struct bindtab *tab, uint32_t at, const union bindtab_key *key)
 {
 	for (;;) {
 		const struct bucket *b = &tab->buckets[at];
+		uint32_t idx = bucket_find(b, key);
 
-		for (unsigned int i = 0; i < SLOTS; i++) {
-			uint32_t idx = rcu_load(&b->idx[i]);
-
-			if (idx - 1 < IDX_DEAD - 1 && key_eq(&b->key[i], key))
-				return idx;
-		}
+		if (likely(idx != 0))
+			return idx;
 		at = rcu_load(&b->next);
 		if (likely(at == 0))
 			return 0;

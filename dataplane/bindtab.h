@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include <rte_branch_prediction.h>
+#include <rte_byteorder.h>
 #include <rte_common.h>
 
 #include "dataplane/api/records.h"
@@ -102,10 +103,15 @@ void bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *key
 static inline void bindtab_key_make(
 	union bindtab_key *key, const struct ip6 *addr, uint16_t home_prefix, uint8_t key_len)
 {
-	memcpy(key, addr, sizeof(*key));
+	struct ip6 whole = *addr;
+	uint64_t q[2];
+
 	if (unlikely(key_len < 128))
-		ip6_mask((struct ip6 *)(void *)key, key_len);
-	memcpy(key->b, &home_prefix, sizeof(home_prefix));
+		ip6_mask(&whole, key_len);
+	memcpy(q, &whole, sizeof(q));
+	// In a register: a small store into a key that is read at once would hold up the look-up.
+	key->q[0] = (q[0] & ~rte_cpu_to_le_64(UINT16_MAX)) | rte_cpu_to_le_64(home_prefix);
+	key->q[1] = q[1];
 }
 
 // What the table would need for max_bindings entries, in bytes.

@@ -31,7 +31,8 @@
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
 
 enum {
-	MEMORY_SLACK_MB = 96, // device queues, EAL itself
+	// Device queues, EAL itself, and what remains between the large pieces that a FIB is made of.
+	MEMORY_SLACK_MB = 192,
 	ARGV_MAX = 24 + 2 * CONFIG_MAX_PORTS * PORT_BOND_MEMBERS,
 	PREVIOUS_TRIES = 60,
 	PREVIOUS_WAIT_US = 50000,

@@ -12,6 +12,7 @@
 #include <rte_memory.h>
 
 #include "dataplane/base/log.h"
+#include "dataplane/lpm.h"
 #include "dataplane/rcu.h"
 
 enum {
@@ -19,26 +20,24 @@ enum {
 	TBL24_BYTES = 64 * 1024 * 1024,
 	TBL8_BYTES = 1024,
 	RULE_BYTES = 192, // hash slot with its key store
-	TBL8_MIN = 4096,
-	// IPv6: a /48 alone in its /24 takes 3, one that lies among others far less: a table like that of
-	// the Internet takes one for each route.
-	TBL8_PER_ROUTE6 = 2,
-	TBL8_MAX6 = 1 << 21, // the most that the library takes
-	// IPv4: one for each /24 with longer prefixes inside, of which full tables have few.
+	// One for each /24 with longer prefixes inside, of which full tables have few.
 	TBL8_MAX4 = 1 << 16,
 	OWN_ROUTES = 2048, // home prefixes and what is always there
 	V4MAPPED_BITS = 96,
 };
 
-// Everything that one look-up needs, so that it is swapped in one piece.
+// Everything that one look-up needs, so that it is swapped in one piece: for IPv6 lpm, for IPv4 the
+// library's table, which answers for a full table with one or two reads. Prefixes of IPv6 are too deep
+// for it.
 struct side {
-	struct rte_lpm6 *lpm;
-	uint32_t default_nexthop; // the default route, which the library does not take
+	struct lpm *lpm;
+	struct rte_lpm6 *lpm4;
+	uint32_t default4_nexthop; // the default route, which the library does not take
 };
 
 // A change that is in the shadow already and must still be made to the other side.
 struct change {
-	struct ip6_prefix prefix; // as the library takes it
+	struct ip6_prefix prefix; // IPv4: a.b.c.d::/n
 	uint32_t nexthop;
 	bool is_del;
 };
@@ -59,42 +58,37 @@ static uint32_t rules(uint32_t max_routes)
 	return max_routes + OWN_ROUTES;
 }
 
-static uint32_t tbl8s(enum fib_family family, uint32_t max_routes)
+static uint32_t tbl8s(uint32_t max_routes)
 {
-	uint64_t n = rules(max_routes);
-
-	if (family == FIB_IP4)
-		return n > TBL8_MAX4 ? TBL8_MAX4 : (uint32_t)n;
-	n = n * TBL8_PER_ROUTE6 + TBL8_MIN;
-	return n > TBL8_MAX6 ? TBL8_MAX6 : (uint32_t)n;
-}
-
-static uint64_t side_memory(enum fib_family family, uint32_t max_routes)
-{
-	return TBL24_BYTES + (uint64_t)tbl8s(family, max_routes) * (TBL8_BYTES + 16) +
-	       (uint64_t)rules(max_routes) * RULE_BYTES;
+	return rules(max_routes) > TBL8_MAX4 ? TBL8_MAX4 : rules(max_routes);
 }
 
 uint64_t fib_memory(uint8_t n_domains, uint32_t max_ip4, uint32_t max_ip6)
 {
-	return (uint64_t)n_domains * 2 *
-	       (side_memory(FIB_IP6, max_ip6) + side_memory(FIB_IP4, max_ip4));
+	uint64_t ip4 = TBL24_BYTES + (uint64_t)tbl8s(max_ip4) * (TBL8_BYTES + 16) +
+		       (uint64_t)rules(max_ip4) * RULE_BYTES;
+
+	return (uint64_t)n_domains * 2 * (ip4 + lpm_memory(rules(max_ip6)));
 }
 
 static int make(struct fib *fib, uint8_t domain, enum fib_family family, uint32_t max_routes)
 {
 	struct rte_lpm6_config config = {
 		.max_rules = rules(max_routes),
-		.number_tbl8s = tbl8s(family, max_routes),
+		.number_tbl8s = tbl8s(max_routes),
 	};
 	char name[24];
 
 	for (unsigned int i = 0; i < 2; i++) {
+		struct side *side = &fib->sides[i];
+
 		snprintf(name, sizeof(name), "fib%c_%u%c", family == FIB_IP4 ? '4' : '6', domain,
 			'a' + (char)i);
-		fib->sides[i].default_nexthop = 0;
-		fib->sides[i].lpm = rte_lpm6_create(name, SOCKET_ID_ANY, &config);
-		if (fib->sides[i].lpm == NULL)
+		if (family == FIB_IP4)
+			side->lpm4 = rte_lpm6_create(name, SOCKET_ID_ANY, &config);
+		else
+			side->lpm = lpm_new(name, rules(max_routes));
+		if (side->lpm4 == NULL && side->lpm == NULL)
 			return -ENOMEM;
 	}
 	rcu_publish(&fib->active, &fib->sides[0]);
@@ -127,39 +121,34 @@ void fib_free(void)
 	for (unsigned int i = 0; i < CONFIG_MAX_DOMAINS * FIB_FAMILIES; i++) {
 		struct fib *fib = &fibs[i / FIB_FAMILIES][i % FIB_FAMILIES];
 
-		rte_lpm6_free(fib->sides[0].lpm);
-		rte_lpm6_free(fib->sides[1].lpm);
+		for (unsigned int side = 0; side < 2; side++) {
+			lpm_free(fib->sides[side].lpm);
+			rte_lpm6_free(fib->sides[side].lpm4);
+		}
 		free(fib->journal);
 		*fib = (struct fib){ 0 };
 	}
 }
 
-// The library wants writable keys and hands back -1 for a miss.
-static void look_up(const struct fib *fib, uint8_t keys[][16], uint32_t *out, unsigned int n)
-{
-	const struct side *side = rcu_load(&fib->active);
-	int32_t found[BULK];
-
-	rte_lpm6_lookup_bulk_func(side->lpm, keys, found, n);
-	for (unsigned int i = 0; i < n; i++)
-		out[i] = found[i] < 0 ? side->default_nexthop : (uint32_t)found[i];
-}
-
 void fib6_lookup_bulk(uint8_t domain, const struct ip6 *dst, uint32_t *out, unsigned int n)
 {
-	uint8_t keys[BULK][16];
+	const struct side *side = rcu_load(&fibs[domain][FIB_IP6].active);
 
-	memcpy(keys, dst, n * sizeof(keys[0]));
-	look_up(&fibs[domain][FIB_IP6], keys, out, n);
+	lpm_lookup_bulk(side->lpm, dst, out, n);
 }
 
+// The library wants writable keys and hands back -1 for a miss.
 void fib4_lookup_bulk(uint8_t domain, const uint32_t *dst_be, uint32_t *out, unsigned int n)
 {
+	const struct side *side = rcu_load(&fibs[domain][FIB_IP4].active);
 	uint8_t keys[BULK][16];
+	int32_t found[BULK];
 
 	for (unsigned int i = 0; i < n; i++) // no prefix reaches beyond these bytes
 		memcpy(keys[i], &dst_be[i], sizeof(dst_be[i]));
-	look_up(&fibs[domain][FIB_IP4], keys, out, n);
+	rte_lpm6_lookup_bulk_func(side->lpm4, keys, found, n);
+	for (unsigned int i = 0; i < n; i++)
+		out[i] = found[i] < 0 ? side->default4_nexthop : (uint32_t)found[i];
 }
 
 static struct side *shadow(struct fib *fib)
@@ -167,22 +156,30 @@ static struct side *shadow(struct fib *fib)
 	return fib->active == &fib->sides[0] ? &fib->sides[1] : &fib->sides[0];
 }
 
-// Makes one change to one side. Returns: 0, -ENOSPC, -ENOENT.
-static int apply(struct side *side, const struct change *change)
+static int apply4(struct side *side, const struct change *change)
 {
 	const struct ip6_prefix *p = &change->prefix;
 	uint32_t old;
 
 	if (p->len == 0) {
-		side->default_nexthop = change->is_del ? 0 : change->nexthop;
+		side->default4_nexthop = change->is_del ? 0 : change->nexthop;
 		return 0;
 	}
 	if (!change->is_del)
-		return rte_lpm6_add(side->lpm, p->addr.b, p->len, change->nexthop) == 0 ? 0
-											: -ENOSPC;
-	if (rte_lpm6_is_rule_present(side->lpm, p->addr.b, p->len, &old) != 1)
+		return rte_lpm6_add(side->lpm4, p->addr.b, p->len, change->nexthop) == 0 ? 0
+											 : -ENOSPC;
+	if (rte_lpm6_is_rule_present(side->lpm4, p->addr.b, p->len, &old) != 1)
 		return -ENOENT;
-	return rte_lpm6_delete(side->lpm, p->addr.b, p->len) == 0 ? 0 : -ENOENT;
+	return rte_lpm6_delete(side->lpm4, p->addr.b, p->len) == 0 ? 0 : -ENOENT;
+}
+
+// Makes one change to one side. Returns: 0, -ENOSPC, -ENOENT.
+static int apply(struct side *side, const struct change *change)
+{
+	if (side->lpm == NULL)
+		return apply4(side, change);
+	return change->is_del ? lpm_del(side->lpm, &change->prefix)
+			      : lpm_set(side->lpm, &change->prefix, change->nexthop);
 }
 
 // Changes the shadow and notes the change for the other side.

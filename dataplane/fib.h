@@ -4,11 +4,10 @@
 // The forwarding tables: destination -> index of a tagged next hop, one for each mobility domain and
 // address family. Each is two complete tables; the writer changes the one that nobody reads,
 // publishes it, waits one grace period for the whole batch and makes the same changes to the other.
-// So readers never meet a table in motion, whatever the library underneath does on delete. The
-// default route stands beside them.
+// So readers never meet a table in motion, whatever the code underneath does on delete.
 //
-// An IPv4 address a.b.c.d is looked up as a.b.c.d:: in a table of its own: one memory access for
-// prefixes up to /24, two for longer ones.
+// IPv6 stands in one hash table of all lengths (lpm.h). An IPv4 address a.b.c.d is looked up as a.b.c.d::
+// in a table of DPDK's rte_lpm6: one memory access for prefixes up to /24, two for longer ones.
 #pragma once
 
 #include <stdbool.h>

@@ -37,6 +37,10 @@ void stage_local(struct worker *w);
 // ESP to us. esp_in -> tunnel | punt | host | drops.
 void stage_esp_in(struct worker *w);
 
+// Mobility Header messages to control, as far as their sender, their class and control's pace allow
+// (dataplane/police.h). punt -> main lcore | drops.
+void stage_punt(struct worker *w);
+
 // IPv6-in-IPv6 to us, with the source check. tunnel -> route (the inner packets) | drops.
 void stage_decap(struct worker *w);
 
@@ -54,9 +58,10 @@ void stage_tx(struct worker *w);
 
 // --- Shared by stages --------------------------------------------------------------------------
 
-// The binding of a home address of a domain, or NULL. Owns: borrowed for this turn.
-const struct binding *stage_binding_of(
-	const struct worker *w, uint8_t domain, const struct ip6 *home);
+// The bindings of n home addresses of a domain, NULL for none. Shape: homes[n], bindings[n]; 1 <= n <=
+// BURST. Owns: borrowed for this turn.
+void stage_bindings_of(const struct worker *w, uint8_t domain, const struct ip6 *homes,
+	const struct binding **bindings, unsigned int n);
 
 // The offset of the Home Address option in the headers of m up to offset `upper`, which stage_upper found.
 // Returns: of its first byte; 0 without one; negative when there are two, one before a routing header or
@@ -67,11 +72,10 @@ int stage_home_option(const struct rte_mbuf *m, unsigned int upper);
 // option, else its source. NULL where the option is against the rules.
 const struct ip6 *stage_home_of(struct rte_mbuf *m, unsigned int upper);
 
-// Hands a Mobility Header or discovery message, which begins off bytes into m (moved), to control as far as
-// its sender, its class and control's pace allow (dataplane/police.h). domain is that of the mobiles of the
-// address that it was sent to; sa protected it, or is NULL.
-void stage_punt(struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain,
-	const struct sa *sa);
+// Hands a Mobility Header or discovery message, which begins off bytes into m (moved) and which sa protected,
+// to control as stage_punt does.
+void stage_punt_protected(
+	struct worker *w, struct rte_mbuf *m, unsigned int off, const struct sa *sa);
 
 // The uses that a home address may have only under an SA, as its prefix says: API_SA_BIT of each.
 uint32_t stage_protect_of(uint8_t domain, const struct ip6 *home);
@@ -145,8 +149,17 @@ bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper);
 // Returns: false when it has to take the tunnel. RFC 6275 section 9.3.2.
 bool stage_shim_out(struct rte_mbuf *m, const struct ip6 *care_of, uint16_t mtu);
 
+// Hands m to the main lcore, where it waits for the neighbour that nh (NEXTHOP_GLEAN) tells.
+void stage_glean(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
+
 // Sends m on to an adjacency, or to wait for its neighbour. nh is NEXTHOP_ADJACENCY or NEXTHOP_GLEAN.
-void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
+static inline void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (likely(nh->type == NEXTHOP_ADJACENCY))
+		lane_add(&w->tx, m, nh);
+	else
+		stage_glean(w, m, nh);
+}
 
 // Hands m, whose data begins at its IP header, to the twin of the link that it came from.
 void stage_host(struct worker *w, struct rte_mbuf *m);

@@ -354,5 +354,7 @@ void stage_encap(struct worker *w)
 		return;
 	fib6_lookup_bulk(DOMAIN_TRANSPORT, care_of, idx, n);
 	for (unsigned int i = 0; i < n; i++)
+		rte_prefetch0(nexthop_get(idx[i]));
+	for (unsigned int i = 0; i < n; i++)
 		encap_one(w, in->pkts[i], bindings[i], idx[i]);
 }

@@ -219,7 +219,7 @@ static void deliver_transport(
 		pkt_meta(m)->outer_len += (uint16_t)head;
 	pkt_ip6(m)->payload_len_be =
 		rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(struct ip6_hdr_wire)));
-	stage_punt(w, m, in->at, in->nh->domain, in->sa);
+	stage_punt_protected(w, m, in->at, in->sa);
 }
 
 // What an opened packet holds. RFC 4303 section 3.4.4.

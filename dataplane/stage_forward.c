@@ -5,37 +5,27 @@
 
 #include "dataplane/stage.h"
 
+#include "dataplane/base/hash.h"
 #include "dataplane/base/wire.h"
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	__uint128_t p = (__uint128_t)(a ^ 0x9e3779b97f4a7c15ULL) * (b ^ 0xd1b54a32d192ed03ULL);
-
-	return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
 
 uint32_t stage_flow_hash(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
 {
-	uint64_t q[4];
-	uint32_t ports = 0;
-	uint64_t h;
+	uint64_t q[4], l4 = 0, h;
 
 	memcpy(q, &ip->src, sizeof(q));
-	if ((ip->next_header == PROTO_TCP || ip->next_header == PROTO_UDP) &&
-		m->data_len >= sizeof(*ip) + sizeof(ports))
-		memcpy(&ports, ip + 1, sizeof(ports));
-	h = mix(q[0] ^ q[3], q[1] ^ q[2]);
-	h = mix(h, (uint64_t)ports << 32 | (ip->vtc_flow_be & rte_cpu_to_be_32(0xfffff)) |
-			   (uint64_t)ip->next_header << 24);
+	if (likely(ip->next_header == PROTO_TCP || ip->next_header == PROTO_UDP) &&
+		m->data_len >= sizeof(*ip) + sizeof(uint32_t))
+		memcpy(&l4, ip + 1, sizeof(uint32_t));
+	h = hash_fold(q[0] ^ q[3] ^ 0x9e3779b97f4a7c15ULL, q[1] ^ q[2] ^ 0xd1b54a32d192ed03ULL);
+	h = hash_fold(h ^ 0x9e3779b97f4a7c15ULL,
+		(l4 << 32 | (ip->vtc_flow_be & rte_cpu_to_be_32(0xfffff)) |
+			(uint64_t)ip->next_header << 24) ^
+			0xd1b54a32d192ed03ULL);
 	return (uint32_t)(h ^ h >> 32);
 }
 
-void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+void stage_glean(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
 {
-	if (likely(nh->type == NEXTHOP_ADJACENCY)) {
-		lane_add(&w->tx, m, nh);
-		return;
-	}
 	if (nh->on_link)
 		pkt_meta(m)->flags |= PKT_STRANGER;
 	if (!nh->on_link)

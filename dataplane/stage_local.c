@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tunnel (IPv6-in-IPv6), esp_in (ESP), punt to control (Mobility Header, stage_punt.c), host and error (stage_host.c), again (reassembled packets), drops
-// tunnel_nested, esp_required and those of reassembly and of the correspondent shim (stage_shim.c).
+// Exits: tunnel (IPv6-in-IPv6), esp_in (ESP), punt (Mobility Header), host and error (stage_host.c), again
+// (reassembled packets), drops tunnel_nested, esp_required and those of reassembly and of the correspondent
+// shim (stage_shim.c).
 
 #include "dataplane/stage.h"
 
@@ -132,7 +133,7 @@ void stage_local(struct worker *w)
 			pkt_meta(m)->outer_len = (uint16_t)off;
 			lane_add(&w->tunnel, m, in->nh[i]);
 		} else if (proto == PROTO_MH) {
-			stage_punt(w, m, off, in->nh[i]->domain, NULL);
+			lane_add(&w->punt, m, in->nh[i]);
 		} else if (unlikely(proto == PROTO_ESP && sa_is_on)) {
 			lane_add(&w->esp_in, m, in->nh[i]);
 		} else if (unlikely(proto == PROTO_FRAGMENT && is_our_fragment(m, off))) {

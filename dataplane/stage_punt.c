@@ -28,11 +28,8 @@ const struct ip6 *stage_home_of(struct rte_mbuf *m, unsigned int upper)
 	return rte_pktmbuf_mtod_offset(m, const struct ip6 *, option + OPTION_HEAD);
 }
 
-static enum police_class class_of(
-	const struct worker *w, uint8_t domain, const struct ip6 *source, const struct ip6 *home)
+static enum police_class class_of(const struct binding *binding, const struct ip6 *source)
 {
-	const struct binding *binding = stage_binding_of(w, domain, home);
-
 	if (binding == NULL)
 		return POLICE_UNKNOWN;
 	return ip6_eq(&binding->care_of, source) ? POLICE_KNOWN : POLICE_MOVED;
@@ -54,34 +51,30 @@ static bool is_bare(uint8_t domain, const struct ip6 *home)
 	       (stage_protect_of(domain, home) & signalling) != 0;
 }
 
-void stage_punt(
-	struct worker *w, struct rte_mbuf *m, unsigned int off, uint8_t domain, const struct sa *sa)
+// The header that the packet came with, which no sender can forge where it came through a tunnel.
+static const struct ip6_hdr_wire *outermost(struct rte_mbuf *m)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+	const struct ip6_hdr_wire *ip = pkt_ip6(m);
+
+	if (meta->flags & PKT_TUNNELLED)
+		ip = (const void *)((const uint8_t *)ip - meta->outer_len);
+	return ip;
+}
+
+static void punt_one(struct worker *w, struct rte_mbuf *m, unsigned int off, const struct ip6 *home,
+	enum police_class class, const struct sa *sa)
 {
 	static const enum drop_reason over_class[POLICE_CLASSES] = {
 		[POLICE_KNOWN] = DROP_police_class0,
 		[POLICE_MOVED] = DROP_police_class1,
 		[POLICE_UNKNOWN] = DROP_police_class2,
 	};
-	const struct pkt_meta *meta = pkt_meta(m);
-	const struct ip6_hdr_wire *ip = pkt_ip6(m);
-	const struct ip6 *home = stage_home_of(m, off);
+	const struct ip6_hdr_wire *ip = outermost(m);
+	uint64_t sender = police_sender(&ip->src, home);
+	enum police_verdict verdict = police_take(class, sender, w->now_tsc);
 	struct pkt_priv *priv = pkt_priv(m);
-	enum police_class class;
-	enum police_verdict verdict;
-	uint64_t sender;
 
-	if (home == NULL) // control says what it thinks of it
-		home = &ip->src;
-	if (sa == NULL && is_bare(domain, home)) {
-		worker_drop(w, m, DROP_esp_required);
-		return;
-	}
-	// How the packet came, which no sender can forge where it came through a tunnel.
-	if (meta->flags & PKT_TUNNELLED)
-		ip = (const void *)((const uint8_t *)ip - meta->outer_len);
-	class = sa != NULL ? POLICE_KNOWN : class_of(w, domain, &ip->src, home);
-	sender = police_sender(&ip->src, home);
-	verdict = police_take(class, sender, w->now_tsc);
 	if (unlikely(verdict != POLICE_PASS)) {
 		worker_drop(w, m,
 			verdict == POLICE_OVER_SENDER ? DROP_police_sender : over_class[class]);
@@ -100,4 +93,57 @@ void stage_punt(
 		priv->sa_use = sa->use;
 	}
 	worker_to_main(w, m, PKT_PUNT, MAIN_SIGNAL);
+}
+
+// The home address that a message is about; where that is against the rules its source: control says what
+// it thinks of it.
+static const struct ip6 *home_of(struct rte_mbuf *m, unsigned int off)
+{
+	const struct ip6 *home = stage_home_of(m, off);
+
+	return home != NULL ? home : &pkt_ip6(m)->src;
+}
+
+void stage_punt_protected(
+	struct worker *w, struct rte_mbuf *m, unsigned int off, const struct sa *sa)
+{
+	punt_one(w, m, off, home_of(m, off), POLICE_KNOWN, sa);
+}
+
+// Messages to addresses of one domain's mobiles, n >= 1. The binding look-ups run side by side.
+static void punt_bulk(struct worker *w, uint8_t domain, struct rte_mbuf **pkts, unsigned int n)
+{
+	const struct binding *bindings[BURST];
+	struct ip6 homes[BURST];
+	unsigned int offs[BURST], n_homes = 0;
+
+	do {
+		struct rte_mbuf *m = pkts[n_homes];
+
+		stage_upper(m, &offs[n_homes]);
+		homes[n_homes] = *home_of(m, offs[n_homes]);
+	} while (++n_homes < n);
+	stage_bindings_of(w, domain, homes, bindings, n);
+	for (unsigned int i = 0; i < n; i++) {
+		if (is_bare(domain, &homes[i]))
+			worker_drop(w, pkts[i], DROP_esp_required);
+		else
+			punt_one(w, pkts[i], offs[i], &homes[i],
+				class_of(bindings[i], &outermost(pkts[i])->src), NULL);
+	}
+}
+
+void stage_punt(struct worker *w)
+{
+	struct lane *in = &w->punt;
+	unsigned int n = in->n, end;
+
+	in->n = 0;
+	for (unsigned int at = 0; at < n; at = end) {
+		uint8_t domain = in->nh[at]->domain;
+
+		for (end = at + 1; end < n && in->nh[end]->domain == domain;)
+			end++;
+		punt_bulk(w, domain, &in->pkts[at], end - at);
+	}
 }

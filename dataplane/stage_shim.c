@@ -60,21 +60,26 @@ uint32_t stage_protect_binding(const struct binding *b)
 	return b->flags & BINDING_SA ? protect | sa_protect(b->sa_slot) : protect;
 }
 
-const struct binding *stage_binding_of(
-	const struct worker *w, uint8_t domain, const struct ip6 *home)
+void stage_bindings_of(const struct worker *w, uint8_t domain, const struct ip6 *homes,
+	const struct binding **bindings, unsigned int n)
 {
-	union bindtab_key key;
-	struct binding *b;
-	const struct nexthop *nh;
-	uint32_t idx;
+	struct binding *found[BURST];
+	union bindtab_key keys[BURST];
+	uint32_t idx[BURST];
 
-	fib6_lookup_bulk(domain, home, &idx, 1);
-	nh = nexthop_get(idx);
-	if (nh->type != NEXTHOP_HOME)
-		return NULL;
-	bindtab_key_make(&key, home, nh->home_prefix, nh->key_len);
-	bindtab_lookup_bulk(w->bindings, &key, &b, 1);
-	return b;
+	fib6_lookup_bulk(domain, homes, idx, n);
+	for (unsigned int i = 0; i < n; i++) {
+		const struct nexthop *nh = nexthop_get(idx[i]);
+
+		// Home prefix 0 has no bindings.
+		if (nh->type == NEXTHOP_HOME)
+			bindtab_key_make(&keys[i], &homes[i], nh->home_prefix, nh->key_len);
+		else
+			bindtab_key_make(&keys[i], &homes[i], 0, 128);
+	}
+	bindtab_lookup_bulk(w->bindings, keys, found, n);
+	for (unsigned int i = 0; i < n; i++)
+		bindings[i] = found[i];
 }
 
 // Looks for Home Address options among those of one header, at offset `at` of the packet. Returns: as
@@ -140,7 +145,7 @@ bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper)
 		worker_drop(w, m, DROP_home_option_bad);
 		return false;
 	}
-	b = stage_binding_of(w, DOMAIN_TRANSPORT, &home);
+	stage_bindings_of(w, DOMAIN_TRANSPORT, &home, &b, 1);
 	if (b == NULL && !__atomic_load_n(&anchor_is_filled, __ATOMIC_RELAXED)) {
 		worker_drop(w, m, DROP_not_filled);
 		return false;

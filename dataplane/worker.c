@@ -143,14 +143,14 @@ static struct rte_mbuf *make_single(struct worker *w, struct rte_mbuf *m)
 	return copy;
 }
 
-void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m)
+void worker_out_slow(struct worker *w, uint8_t port, struct rte_mbuf *m)
 {
-	if (unlikely(m->nb_segs > 1 && !ports[port].tx_multi_segs)) {
+	if (m->nb_segs > 1 && !ports[port].tx_multi_segs) {
 		m = make_single(w, m);
 		if (m == NULL)
 			return;
 	}
-	if (unlikely(w->out[port].n == 2 * BURST))
+	if (w->out[port].n == 2 * BURST)
 		out_flush(w, port);
 	w->out[port].pkts[w->out[port].n++] = m;
 }
@@ -180,6 +180,7 @@ static inline void run_stages(struct worker *w)
 	stage_route(w); // what came out of tunnels
 	stage_local(w);
 	hold_nested(w);
+	stage_punt(w);
 	stage_encap(w);
 	stage_esp_out(w);
 	stage_forward(w);

@@ -89,7 +89,7 @@ struct worker {
 	struct esp_worker *esp; // NULL: no ESP
 
 	// Lanes of the burst under way.
-	struct lane route, local, esp_in, tunnel, home, forward, tx;
+	struct lane route, local, esp_in, punt, tunnel, home, forward, tx;
 	struct lane route4, forward4; // IPv4
 	uint16_t n_again;
 	struct rte_mbuf *again[AGAIN_MAX];
@@ -170,6 +170,14 @@ void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m);
 
 // Hands a fragment to the worker where its packet's fragments meet. Moves m.
 void worker_fragment_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m);
+// The same as worker_out for a packet of several buffers, or into a full transmit buffer.
+void worker_out_slow(struct worker *w, uint8_t port, struct rte_mbuf *m);
 
 // Puts a whole frame into the transmit buffer of a port, which goes out at the end of the turn.
-void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m);
+static inline void worker_out(struct worker *w, uint8_t port, struct rte_mbuf *m)
+{
+	if (unlikely(m->nb_segs > 1 || w->out[port].n == 2 * BURST))
+		worker_out_slow(w, port, m);
+	else
+		w->out[port].pkts[w->out[port].n++] = m;
+}

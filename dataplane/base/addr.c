@@ -23,15 +23,6 @@ bool ip6_is_unicast_routable(const struct ip6 *a)
 	       !ip6_is_linklocal(a) && !ip6_is_v4mapped(a);
 }
 
-bool ip6_match(const struct ip6 *a, const struct ip6 *b, uint8_t len)
-{
-	unsigned int bytes = len / 8, bits = len % 8;
-
-	if (memcmp(a->b, b->b, bytes) != 0)
-		return false;
-	return bits == 0 || ((a->b[bytes] ^ b->b[bytes]) & (0xff00 >> bits) & 0xff) == 0;
-}
-
 void ip6_mask(struct ip6 *a, uint8_t len)
 {
 	unsigned int bytes = len / 8, bits = len % 8;

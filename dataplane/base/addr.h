@@ -5,6 +5,7 @@
 // v4-mapped (::ffff:a.b.c.d), so that one key serves every protocol.
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -63,7 +64,18 @@ bool ip6_is_v4mapped(const struct ip6 *a);
 bool ip6_is_unicast_routable(const struct ip6 *a);
 
 // True when the first len bits (0..128) of a and b are the same.
-bool ip6_match(const struct ip6 *a, const struct ip6 *b, uint8_t len);
+static inline bool ip6_match(const struct ip6 *a, const struct ip6 *b, uint8_t len)
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	x[0] = be64toh(x[0] ^ y[0]);
+	x[1] = be64toh(x[1] ^ y[1]);
+	if (len > 64)
+		return x[0] == 0 && x[1] >> (128 - len) == 0;
+	return len == 0 || x[0] >> (64 - len) == 0;
+}
 
 // Zeroes the bits of *a beyond len.
 void ip6_mask(struct ip6 *a, uint8_t len);

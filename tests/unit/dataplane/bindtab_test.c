@@ -325,6 +325,32 @@ static void test_spread(void)
 	bindtab_free(tab);
 }
 
+// Who has found out which addresses share a bucket of one table has learned nothing about the next one.
+static void test_chosen_keys(void)
+{
+	struct bindtab *known = table_new(N_KEYS, false), *other = table_new(N_KEYS, false);
+	uint32_t n = 0, longest = 0;
+	static uint8_t load[1 << 16];
+
+	memset(load, 0, sizeof(load));
+	for (uint32_t i = 0; n < 64; i++) {
+		union bindtab_key key;
+		uint32_t at;
+
+		make_key(&key, i);
+		if (bucket_of(known, &key) != 0)
+			continue;
+		n++;
+		at = bucket_of(other, &key);
+		load[at]++;
+		longest = RTE_MAX(longest, (uint32_t)load[at]);
+	}
+	// 64 keys over 2,048 buckets: six in one are less likely than 1 in 10^8.
+	CU_ASSERT(longest < 6);
+	bindtab_free(known);
+	bindtab_free(other);
+}
+
 // --- A reader beside the writer ------------------------------------------------------------------
 
 enum { STABLE = 40, CHURN = 400 };
@@ -408,6 +434,7 @@ int main(void)
 		{ "mark and sweep", test_sweep },
 		{ "keys of two home prefixes do not meet", test_keys },
 		{ "neighbouring addresses spread over the buckets", test_spread },
+		{ "addresses chosen to share a bucket do not in another table", test_chosen_keys },
 		{ "a reader never misses a stable key", test_reader_beside_writer },
 		CU_TEST_INFO_NULL,
 	};
