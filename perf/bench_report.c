@@ -24,6 +24,19 @@ void report_extra(struct result *r, const char *name, double value)
 	json_object_set_new(r->extra, name, json_real(value));
 }
 
+void report_sample(struct result *r, const char *name, double value)
+{
+	json_t *all = r->extra == NULL ? NULL : json_object_get(r->extra, name);
+
+	if (all == NULL) {
+		if (r->extra == NULL)
+			r->extra = json_object();
+		all = json_array();
+		json_object_set_new(r->extra, name, all);
+	}
+	json_array_append_new(all, json_real(value));
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -31,14 +44,34 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static json_t *times(const struct result *r, const double *sorted)
+static json_t *spread(double *values, unsigned int n)
 {
 	json_t *rounds = json_array();
 
-	for (unsigned int i = 0; i < r->n_rounds; i++)
-		json_array_append_new(rounds, json_real(r->ns[i]));
-	return json_pack("{s:f, s:f, s:f, s:o}", "median", sorted[r->n_rounds / 2], "min",
-		sorted[0], "max", sorted[r->n_rounds - 1], "rounds", rounds);
+	for (unsigned int i = 0; i < n; i++)
+		json_array_append_new(rounds, json_real(values[i]));
+	qsort(values, n, sizeof(values[0]), by_value);
+	return json_pack("{s:f, s:f, s:f, s:o}", "median", values[n / 2], "min", values[0], "max",
+		values[n - 1], "rounds", rounds);
+}
+
+// Turns lists of samples into what is said of them.
+static void samples_spread(json_t *extra)
+{
+	const char *name;
+	json_t *all;
+	void *next;
+
+	json_object_foreach_safe(extra, next, name, all)
+	{
+		double values[REPORT_ROUNDS_MAX];
+		unsigned int n = (unsigned int)json_array_size(all);
+
+		for (unsigned int i = 0; i < n; i++)
+			values[i] = json_real_value(json_array_get(all, i));
+		if (n > 0)
+			json_object_set_new(extra, name, spread(values, n));
+	}
 }
 
 void report_row(const struct result *r)
@@ -47,13 +80,16 @@ void report_row(const struct result *r)
 					  p99 = traffic_burst_ns(r->bursts, 0.99),
 					  p999 = traffic_burst_ns(r->bursts, 0.999);
 	json_t *row = json_pack("{s:s, s:I}", "row", r->row, "bindings", (json_int_t)r->n_bindings);
-	char *extra = r->extra == NULL ? NULL : json_dumps(r->extra, JSON_REAL_PRECISION(5));
+	char *extra = NULL;
 
+	if (r->extra != NULL) {
+		samples_spread(r->extra);
+		extra = json_dumps(r->extra, JSON_REAL_PRECISION(4) | JSON_COMPACT);
+	}
 	printf("%-16s %9u", r->row, r->n_bindings);
 	if (r->n_rounds > 0) {
 		memcpy(sorted, r->ns, sizeof(sorted));
-		qsort(sorted, r->n_rounds, sizeof(sorted[0]), by_value);
-		json_object_set_new(row, "ns", times(r, sorted));
+		json_object_set_new(row, "ns", spread(sorted, r->n_rounds));
 		printf(" %7.2f ns [%.2f..%.2f]", sorted[r->n_rounds / 2], sorted[0],
 			sorted[r->n_rounds - 1]);
 	}

@@ -25,6 +25,9 @@ struct result {
 // Adds a number to what a row says besides times.
 void report_extra(struct result *r, const char *name, double value);
 
+// Adds one round's number: a row says median, min and max of them.
+void report_sample(struct result *r, const char *name, double value);
+
 // Prints r and adds it to the rows.
 void report_row(const struct result *r);
 

@@ -21,6 +21,8 @@ enum { POOL = 16383, DESCRIPTORS = 512, BUFFER = 2176 };
 struct traffic site_traffic[SITE_WORKERS];
 
 static struct bindtab *bindings;
+static uint32_t n_bindings;
+static uint64_t retired_packets;
 static struct rte_ring *from_peers; // of worker 0 when it is not alone
 
 static int fib_fill(void)
@@ -143,7 +145,29 @@ static void retired(void *ctx, uint32_t handle, const struct binding *entry)
 {
 	(void)ctx;
 	(void)handle;
-	(void)entry;
+	retired_packets += entry->packets_down;
+}
+
+uint64_t site_packets_down(void)
+{
+	uint64_t sum = retired_packets;
+
+	for (uint32_t i = 0; i < n_bindings; i++) {
+		const struct ip6 home = traffic_home(i);
+		const struct binding *b;
+		union bindtab_key key;
+		uint32_t handle;
+
+		bindtab_key_make(&key, &home, 1, 128);
+		b = bindtab_find(bindings, &key, &handle);
+		sum += b == NULL ? 0 : b->packets_down;
+	}
+	return sum;
+}
+
+bool site_poll(void)
+{
+	return bindtab_poll(bindings);
 }
 
 int site_handover(uint32_t i, const struct ip6 *care_of)
@@ -173,6 +197,8 @@ double site_bind(uint32_t n)
 	}
 	for (unsigned int q = 0; q < SITE_WORKERS; q++)
 		site_traffic[q].n_mobiles = n;
+	n_bindings = n;
+	retired_packets = 0;
 	return n / ((double)(rte_rdtsc() - start) / (double)rte_get_tsc_hz());
 }
 

@@ -26,5 +26,11 @@ void site_unbind(void);
 // Lets worker 0 be what it is when it is the only one, or one of two that share all bindings.
 void site_set_alone(bool is_alone);
 
+// Counted on all bindings since the table was made, retired ones too. Slow: looks at each.
+uint64_t site_packets_down(void);
+
+// Lets the table finish what waited for a grace period. Returns: as bindtab_poll.
+bool site_poll(void);
+
 // A new version of mobile i's binding with this care-of address. Returns: as bindtab_set.
 int site_handover(uint32_t i, const struct ip6 *care_of);

@@ -82,6 +82,7 @@ void traffic_init(const struct rte_ether_addr *mac)
 	frame_init(&down, mac, false, &traffic_agent);
 	frame_init(&up, mac, true, &traffic_agent);
 	frame_init(&plain, mac, false, &(const struct ip6){ .b = { 0x24, 0, [15] = 9 } });
+	bogus_init(mac);
 }
 
 void traffic_begin(struct traffic *t, enum traffic_kind kind, uint64_t packets)
@@ -90,6 +91,19 @@ void traffic_begin(struct traffic *t, enum traffic_kind kind, uint64_t packets)
 	t->left = packets;
 	t->done = 0;
 	t->last_tsc = 0;
+	t->offer = (struct traffic_offer){ 0 };
+}
+
+void traffic_offer(struct traffic *t, double pps, unsigned int ms, enum bogus_kind bogus)
+{
+	uint64_t hz = rte_get_tsc_hz(), now = rte_rdtsc();
+
+	traffic_begin(t, TRAFFIC_DOWN, UINT64_MAX);
+	t->bursts = NULL;
+	t->offer = (struct traffic_offer){ .interval = (double)hz / pps,
+		.start_tsc = now,
+		.end_tsc = now + hz / 1000 * ms,
+		.bogus = bogus };
 }
 
 static inline uint32_t mobile(struct traffic *t)
@@ -120,49 +134,102 @@ static inline void put_up(struct traffic *t, struct rte_mbuf *m)
 	f->ip[1].src = traffic_home(i);
 }
 
-static inline void put_one(struct traffic *t, struct rte_mbuf *m)
+static inline void put_mixed(struct traffic *t, struct rte_mbuf *m)
 {
+	if (t->turn++ % 10 == 9)
+		put(m, &plain, PLAIN_LEN);
+	else if (t->turn % 2 == 0)
+		put_down(t, m);
+	else
+		put_up(t, m);
+}
+
+static void put_all(struct traffic *t, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t i;
+
 	switch (t->kind) {
 	case TRAFFIC_PLAIN:
-		put(m, &plain, PLAIN_LEN);
+		for (i = 0; i < n; i++)
+			put(pkts[i], &plain, PLAIN_LEN);
 		break;
 	case TRAFFIC_DOWN:
-		put_down(t, m);
+		for (i = 0; i < n; i++)
+			put_down(t, pkts[i]);
 		break;
 	case TRAFFIC_UP:
-		put_up(t, m);
+		for (i = 0; i < n; i++)
+			put_up(t, pkts[i]);
 		break;
 	case TRAFFIC_MIXED:
-		if (t->turn++ % 10 == 9)
-			put(m, &plain, PLAIN_LEN);
-		else if (t->turn % 2 == 0)
-			put_down(t, m);
-		else
-			put_up(t, m);
+		for (i = 0; i < n; i++)
+			put_mixed(t, pkts[i]);
 		break;
 	}
 }
 
-static void meter(struct traffic *t)
+static void meter(struct traffic *t, uint64_t now)
 {
-	uint64_t now = rte_rdtsc(), bin = (now - t->last_tsc) / TRAFFIC_BURST_TICK;
+	uint64_t bin = (now - t->last_tsc) / TRAFFIC_BURST_TICK;
 
 	if (t->last_tsc != 0 && t->bursts != NULL)
 		t->bursts[RTE_MIN(bin, (uint64_t)TRAFFIC_BURST_BINS - 1)]++;
-	t->last_tsc = now;
+}
+
+// How many of n packets the schedule has now; what the queue could not hold is lost.
+static uint16_t arrived(struct traffic *t, uint64_t now, uint16_t n)
+{
+	struct traffic_offer *o = &t->offer;
+	uint64_t waiting = (uint64_t)((double)(now - o->start_tsc) / o->interval) - o->position;
+
+	if (unlikely(waiting > TRAFFIC_DESCRIPTORS)) {
+		uint64_t lost = waiting - TRAFFIC_DESCRIPTORS;
+
+		o->lost += lost;
+		if (t->last_tsc != 0 &&
+			now - t->last_tsc > rte_get_tsc_hz() / 1000000 * TRAFFIC_GAP_US)
+			o->lost_in_gaps += lost;
+		o->position += lost;
+		waiting = TRAFFIC_DESCRIPTORS;
+	}
+	n = (uint16_t)RTE_MIN(waiting, (uint64_t)n);
+	if (now > o->end_tsc)
+		t->left = n;
+	return n;
+}
+
+static inline void put_offered(struct traffic *t, struct rte_mbuf *m)
+{
+	struct traffic_offer *o = &t->offer;
+
+	if (o->bogus != BOGUS_NONE && o->position % 2 != 0)
+		bogus_put(m, o->bogus, &t->random, t->n_mobiles);
+	else
+		put_down(t, m);
+	o->position++;
 }
 
 uint16_t traffic_stamp(
 	uint16_t port, uint16_t queue, struct rte_mbuf **pkts, uint16_t n, uint16_t max, void *arg)
 {
 	struct traffic *t = arg;
+	uint64_t now = rte_rdtsc();
 
 	(void)port;
 	(void)queue;
 	(void)max;
-	meter(t);
-	for (uint16_t i = 0; i < n; i++)
-		put_one(t, pkts[i]);
+	meter(t, now);
+	if (t->offer.interval > 0) {
+		uint16_t here = arrived(t, now, n);
+
+		rte_pktmbuf_free_bulk(pkts + here, n - here);
+		n = here;
+		for (uint16_t i = 0; i < n; i++)
+			put_offered(t, pkts[i]);
+	} else {
+		put_all(t, pkts, n);
+	}
+	t->last_tsc = now;
 	t->done += n;
 	t->left -= RTE_MIN(t->left, (uint64_t)n);
 	if (unlikely(t->left == 0))

@@ -12,6 +12,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/base/wire.h"
+#include "perf/bench_bogus.h"
 
 enum traffic_kind {
 	TRAFFIC_PLAIN, // to be forwarded without a tunnel
@@ -24,6 +25,19 @@ enum {
 	TRAFFIC_ROUTES = 1000,
 	TRAFFIC_BURST_TICK = 16, // TSC ticks of one bin of burst times
 	TRAFFIC_BURST_BINS = 1 << 14,
+	TRAFFIC_DESCRIPTORS = 4096, // of the queue that an offered load waits in
+	// No turn of the worker takes that long: the machine did something else meanwhile.
+	TRAFFIC_GAP_US = 150,
+};
+
+// Packets that come by a schedule, whether the worker asks for them or not: what finds the queue full
+// is lost. Every second one is bogus unless there is none.
+struct traffic_offer {
+	double interval; // TSC ticks between packets; 0 = as fast as the worker takes them
+	uint64_t start_tsc, end_tsc;
+	enum bogus_kind bogus;
+	uint64_t position; // packets of the schedule that are taken or lost
+	uint64_t lost, lost_in_gaps; // of both kinds; the second are among the first
 };
 
 // Of one receive queue, used by the worker that polls it.
@@ -35,6 +49,7 @@ struct traffic {
 	uint64_t left; // packets until worker_stop is set
 	uint64_t done; // packets handed out since traffic_begin
 	uint64_t last_tsc; // of the last burst, 0 = none yet
+	struct traffic_offer offer;
 	uint32_t *bursts; // [TRAFFIC_BURST_BINS], or NULL
 } __attribute__((aligned(64)));
 
@@ -43,6 +58,9 @@ void traffic_init(const struct rte_ether_addr *mac);
 
 // Begins a round of so many packets.
 void traffic_begin(struct traffic *t, enum traffic_kind kind, uint64_t packets);
+
+// Begins a round of the offered load pps for so many ms, half of it bogus packets of a kind.
+void traffic_offer(struct traffic *t, double pps, unsigned int ms, enum bogus_kind bogus);
 
 // The receive callback; arg is the queue's struct traffic.
 uint16_t traffic_stamp(

@@ -18,8 +18,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/rcu.h"
-#include "perf/bench_report.h"
-#include "perf/bench_site.h"
+#include "perf/bench_rows.h"
 
 enum {
 	LINES_LOG2 = 25, // 2 GiB of memory lines
@@ -27,16 +26,9 @@ enum {
 	LINE_BYTES = 64,
 };
 
-struct row {
-	const char *name;
-	// Runs one round of so many packets. Returns: ns a packet, negative when it went wrong.
-	double (*round)(struct result *r, const struct row *row, uint64_t packets);
-	enum traffic_kind traffic;
-};
-
 static uint8_t *lines;
 
-static double ns_since(uint64_t start_tsc)
+double row_ns_since(uint64_t start_tsc)
 {
 	return (double)(rte_rdtsc() - start_tsc) * 1e9 / (double)rte_get_tsc_hz();
 }
@@ -63,11 +55,11 @@ static double mac_round(struct result *r, const struct row *row, uint64_t packet
 			memcpy(rte_pktmbuf_mtod(pkts[i], void *), &eth, sizeof(eth));
 		rte_eth_tx_burst(0, 0, pkts, n);
 	}
-	return ns_since(start) / (double)site_traffic[0].done;
+	return row_ns_since(start) / (double)site_traffic[0].done;
 }
 
-// The worker's own loop. What it does not send is no measurement.
-static double worker_round(struct result *r, const struct row *row, uint64_t packets)
+// What the worker does not send is no measurement.
+double row_worker(struct result *r, const struct row *row, uint64_t packets)
 {
 	struct worker *w = &workers[0];
 	uint64_t start, sent = w->stats.tx;
@@ -76,7 +68,7 @@ static double worker_round(struct result *r, const struct row *row, uint64_t pac
 	round_begin(r, row, packets);
 	start = rte_rdtsc();
 	worker_run(w);
-	ns = ns_since(start);
+	ns = row_ns_since(start);
 	if (w->stats.tx - sent != site_traffic[0].done) {
 		fprintf(stderr, "%s: the worker dropped packets\n", row->name);
 		return -1;
@@ -105,15 +97,24 @@ static double lines_round(struct result *r, const struct row *row, uint64_t pack
 			sum += *at[i];
 	}
 	*(volatile uint64_t *)&sum = sum; // so that the reads stay
-	return ns_since(start) / (double)n;
+	return row_ns_since(start) / (double)n;
 }
 
 static const struct row rows[] = {
-	{ "mac", mac_round, TRAFFIC_DOWN },
-	{ "encap", worker_round, TRAFFIC_DOWN },
-	{ "decap", worker_round, TRAFFIC_UP },
-	{ "mixed", worker_round, TRAFFIC_MIXED },
-	{ "memory_lines", lines_round, TRAFFIC_PLAIN },
+	{ .name = "mac", mac_round, TRAFFIC_DOWN },
+	{ .name = "encap", row_worker, TRAFFIC_DOWN },
+	{ .name = "decap", row_worker, TRAFFIC_UP },
+	{ .name = "mixed", row_worker, TRAFFIC_MIXED },
+	{ .name = "churn", row_churn, TRAFFIC_DOWN, .needs_helper = true },
+	{ .name = "no_loss", row_no_loss, TRAFFIC_DOWN, .needs_helper = true },
+	{ .name = "flood", row_flood, .bogus = BOGUS_UPDATE, .needs_helper = true },
+	{ .name = "flood_option", row_flood, .bogus = BOGUS_HOME_OPTION, .needs_helper = true },
+	{ .name = "flood_host", row_flood, .bogus = BOGUS_HOST, .needs_helper = true },
+	{ .name = "flood_fragment", row_flood, .bogus = BOGUS_FRAGMENT, .needs_helper = true },
+	{ .name = "flood_headers", row_flood, .bogus = BOGUS_HEADERS, .needs_helper = true },
+	{ .name = "two_workers", row_two_workers, .needs_helper = true },
+	{ .name = "two_separate", row_two_separate, .needs_helper = true },
+	{ .name = "memory_lines", lines_round, .needs_lines = true },
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -140,10 +141,27 @@ static bool rows_choose(char *list)
 	return true;
 }
 
+// Without a second core.
+static void rows_leave_out(void)
+{
+	for (unsigned int i = 0; i < N_ROWS; i++) {
+		if (is_wanted[i] && rows[i].needs_helper) {
+			fprintf(stderr, "%s: left out for want of a second core\n", rows[i].name);
+			is_wanted[i] = false;
+		}
+	}
+}
+
+// Two GiB, which nobody should have to have who does not measure them.
 static int lines_start(void)
 {
+	bool are_wanted = false;
 	size_t size = (size_t)LINE_BYTES << LINES_LOG2;
 
+	for (unsigned int i = 0; i < N_ROWS; i++)
+		are_wanted |= is_wanted[i] && rows[i].needs_lines;
+	if (!are_wanted)
+		return 0;
 	lines = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (lines == MAP_FAILED)
 		return -1;
@@ -168,6 +186,8 @@ static int measure(uint32_t n, unsigned int rounds, uint64_t packets)
 
 			if (!is_wanted[i])
 				continue;
+			if (round <= 1 && r->extra != NULL)
+				json_decref(r->extra);
 			if (round <= 1)
 				*r = (struct result){ .row = rows[i].name, .n_bindings = n };
 			r->n_rounds = round;
@@ -209,6 +229,7 @@ int main(int argc, char **argv)
 	uint64_t packets = 2000000;
 	const char *json = NULL;
 	int opt, eal, error = 0;
+	cpu_set_t cpus;
 
 	memset(is_wanted, 1, sizeof(is_wanted));
 	for (eal = 1; eal < argc && strcmp(argv[eal], "--") != 0; eal++)
@@ -228,14 +249,19 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	CPU_ZERO(&cpus);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
 	if (rte_eal_init(argc - eal, argv + eal) < 0 || site_start() != 0 || lines_start() != 0)
 		return EXIT_FAILURE;
+	if (!rows_helper_init(&cpus))
+		rows_leave_out();
 	for (int i = optind; i < eal && error == 0; i++)
 		error = measure((uint32_t)strtoul(argv[i], NULL, 10), rounds, packets);
 	if (error == 0 && json != NULL)
 		error = report_write(json);
 	site_stop();
-	munmap(lines, (size_t)LINE_BYTES << LINES_LOG2);
+	if (lines != NULL)
+		munmap(lines, (size_t)LINE_BYTES << LINES_LOG2);
 	rte_eal_cleanup();
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
