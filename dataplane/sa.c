@@ -175,7 +175,8 @@ struct sa *sa_out(uint32_t slot, enum api_sa_use use)
 
 void sa_slot_prefetch(uint32_t slot)
 {
-	rte_prefetch0(&tab.slots[slot]);
+	rte_prefetch0(&tab.slots[slot].out[API_SA_PAYLOAD]);
+	rte_prefetch0(&tab.slots[slot].protect);
 }
 
 uint32_t sa_protect(uint32_t slot)

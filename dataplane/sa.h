@@ -20,29 +20,33 @@
 enum { SA_PER_SLOT = 4 }; // the table holds so many SAs a slot, however they are shared out
 
 struct sa {
-	// Written before it is published, but for what says otherwise.
+	// One line with what every packet reads. Written before it is published, but for what says otherwise.
 	uint32_t spi; // host order
 	uint32_t slot;
 	uint8_t use, direction;
 	uint8_t domain; // index
 	bool is_esn;
-	uint16_t agent;
-	const struct esp_suite *suite;
-	uint64_t life_packets, life_bytes; // UINT64_MAX = no limit; atomic: main lcore writes
-	struct ip6 agent_address, home;
-	uint32_t next; // in its bucket, 0 = last; atomic: main lcore writes
 	uint32_t is_over; // atomic: it carries nothing any more
+	const struct esp_suite *suite;
+	struct ip6 agent_address;
 	uint64_t seq_limit; // out: first number not to be used; atomic: main lcore writes
 	uint64_t seq_low; // out: from here on control is asked for more; atomic: main lcore writes
+	uint32_t next; // in its bucket, 0 = last; atomic: main lcore writes
+	uint16_t agent;
 
-	// Written by workers, relaxed.
+	// One line with what every packet writes: workers, relaxed.
 	uint64_t seq __rte_cache_aligned; // out: the next number
 	uint64_t packets, bytes; // that passed every check; payload
-	uint64_t bad_icv, replayed, mismatched; // in: dropped
-	uint64_t refused; // dropped for lifetime or numbers
+	uint64_t life_packets, life_bytes; // UINT64_MAX = no limit; atomic: main lcore writes
 	uint64_t peer; // in: keyed hash of the source of the last good packet
 	uint32_t told; // SA_TOLD_*: what the main lcore was told of
 	uint32_t event_next; // on the list of those that it has not heard yet
+
+	// The rest of what workers write, and what few packets read.
+	uint64_t bad_icv __rte_cache_aligned; // in: dropped
+	uint64_t replayed, mismatched; // in: dropped
+	uint64_t refused; // dropped for lifetime or numbers
+	struct ip6 home; // written before it is published
 
 	struct replay replay __rte_cache_aligned; // in
 	struct esp_key key;
@@ -115,16 +119,12 @@ void sa_lookup_bulk(
 // What a use of a slot sends under, or NULL. Borrowed likewise.
 struct sa *sa_out(uint32_t slot, enum api_sa_use use);
 
-// Fetches what sealing or opening a packet under an SA reads beyond its first line.
+// Fetches what a packet under an SA changes, beyond the first line; its keys: esp.c.
 static inline void sa_prefetch(const struct sa *sa)
 {
-	const char *key = (const char *)&sa->key;
-
 	rte_prefetch0(&sa->seq);
-	rte_prefetch0(&sa->replay);
-	for (unsigned int line = 0; line < 4; line++)
-		rte_prefetch0(key + (size_t)line * RTE_CACHE_LINE_SIZE);
-	rte_prefetch0(sa->key.salt);
+	if (sa->direction == API_SA_IN)
+		rte_prefetch0(&sa->replay);
 }
 
 // Fetches a slot for the calls below.

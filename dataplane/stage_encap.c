@@ -353,6 +353,10 @@ void stage_encap(struct worker *w)
 	if (n == 0)
 		return;
 	fib6_lookup_bulk(DOMAIN_TRANSPORT, care_of, idx, n);
+	for (unsigned int i = 0; i < n; i++) {
+		if (unlikely(bindings[i]->flags & BINDING_SA))
+			rte_prefetch0(sa_out(bindings[i]->sa_slot, API_SA_PAYLOAD));
+	}
 	for (unsigned int i = 0; i < n; i++)
 		rte_prefetch0(nexthop_get(idx[i]));
 	for (unsigned int i = 0; i < n; i++)

@@ -2,8 +2,9 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // unwired-bench-esp: nanoseconds per packet of the shipping worker with AES-GCM-128 in tunnel mode, on one
-// core over net_null, against nothing but the library's AES-GCM on payloads of the same size in the same
-// run. Each mobile has an SA of its own. Rounds of all rows take turns.
+// core over net_null, against nothing but the library's AES-GCM on payloads of the same size and against
+// the same worker without ESP, in the same run. Each mobile has an SA of its own; the library's rows have
+// one key, which stays in the nearest cache, or those of the SAs. Rounds of all rows take turns.
 
 #include <errno.h>
 #include <getopt.h>
@@ -139,24 +140,32 @@ static int sa_give(uint32_t mobile, uint8_t direction)
 	return sa_set(set, 0, &traffic_agent);
 }
 
-static int mobiles_make(void)
+static int mobiles_bind(bool under_sa)
 {
 	for (uint32_t i = 0; i < n_mobiles; i++) {
 		const struct ip6 home = traffic_home(i);
 		const struct binding b = { .care_of = traffic_care_of(i),
 			.home_prefix = 1,
-			.flags = BINDING_SA,
-			.sa_slot = i + 1 };
+			.flags = under_sa ? BINDING_SA : 0,
+			.sa_slot = under_sa ? i + 1 : 0 };
 		union bindtab_key key;
 
 		bindtab_key_make(&key, &home, 1, 128);
-		if (bindtab_set(workers[0].bindings, &key, i, &b) != 0 ||
-			sa_give(i, API_SA_IN) != 0 || sa_give(i, API_SA_OUT) != 0)
+		if (bindtab_set(workers[0].bindings, &key, i, &b) != 0)
 			return -ENOMEM;
 		while (!bindtab_poll(workers[0].bindings))
 			;
 	}
 	return 0;
+}
+
+static int mobiles_make(void)
+{
+	for (uint32_t i = 0; i < n_mobiles; i++) {
+		if (sa_give(i, API_SA_IN) != 0 || sa_give(i, API_SA_OUT) != 0)
+			return -ENOMEM;
+	}
+	return mobiles_bind(true);
 }
 
 // --- Rows ------------------------------------------------------------------------------------------
@@ -207,9 +216,19 @@ static double worker_round(uint16_t len, bool up, uint64_t packets)
 	return ns / (double)done;
 }
 
-// The library alone: buffers of the worker's own pool, one key, 8 bytes of additional data.
-static double library_round(uint16_t len, bool up, uint64_t packets)
+// The same without ESP.
+static double plain_round(uint16_t len, bool up, uint64_t packets)
 {
+	double ns = mobiles_bind(false) == 0 ? worker_round(len, up, packets) : -1;
+
+	return mobiles_bind(true) == 0 ? ns : -1;
+}
+
+// The library alone: buffers of the worker's own pool, 8 bytes of additional data, the keys of so many SAs
+// at random or, for 0, one of its own.
+static double library_loop(uint16_t len, bool up, uint64_t packets, uint32_t n_sas)
+{
+	static uint64_t random = 88172645463325252ULL;
 	aes_gcm_enc_dec_t run = up ? mgr->gcm128_dec : mgr->gcm128_enc;
 	typedef uint64_t pair __attribute__((vector_size(16)));
 	uint8_t nonce[16] = { 0 }, aad[16] = { 0 }, tag[16];
@@ -223,13 +242,25 @@ static double library_round(uint16_t len, bool up, uint64_t packets)
 	start = rte_rdtsc();
 	for (uint64_t i = 0; i < packets; i++) {
 		uint8_t *text = rte_pktmbuf_mtod(pkts[i % N_SEALED], uint8_t *);
+		const struct esp_key *key =
+			n_sas == 0 ? &raw_key : &sa_at(1 + traffic_random(&random, n_sas))->key;
 
 		memcpy(nonce, &(pair){ i, i >> 32 }, sizeof(pair));
-		run(&raw_key.gcm, &context, text, text, len, nonce, aad, 8, tag, sizeof(tag));
+		run(&key->gcm, &context, text, text, len, nonce, aad, 8, tag, sizeof(tag));
 	}
 	ns = ns_since(start) / (double)packets;
 	rte_pktmbuf_free_bulk(pkts, N_SEALED);
 	return ns;
+}
+
+static double library_round(uint16_t len, bool up, uint64_t packets)
+{
+	return library_loop(len, up, packets, 0);
+}
+
+static double keys_round(uint16_t len, bool up, uint64_t packets)
+{
+	return library_loop(len, up, packets, n_mobiles);
 }
 
 static const struct row {
@@ -243,6 +274,10 @@ static const struct row {
 	{ "gcm_encrypt_1400", library_round, LARGE, false, 1 },
 	{ "gcm_decrypt_64", library_round, SMALL, true, 2 },
 	{ "gcm_decrypt_1400", library_round, LARGE, true, 3 },
+	{ "gcm_keys_64", keys_round, SMALL, false, 0 },
+	{ "gcm_keys_1400", keys_round, LARGE, false, 1 },
+	{ "plain_encap_64", plain_round, SMALL, false, 0 },
+	{ "plain_encap_1400", plain_round, LARGE, false, 1 },
 	{ "esp_encap_64", worker_round, SMALL, false, 0 },
 	{ "esp_encap_1400", worker_round, LARGE, false, 1 },
 	{ "esp_decap_64", worker_round, SMALL, true, 2 },
