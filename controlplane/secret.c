@@ -92,8 +92,9 @@ void secret_unlimit(void)
 {
 	static const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 
+	// Who locks more than the limit then is told so, with what it was for.
 	if (setrlimit(RLIMIT_MEMLOCK, &all) != 0)
-		log_info("keys_limited error=\"%s\"", strerror(errno));
+		log_debug("keys_limited error=\"%s\"", strerror(errno));
 }
 
 static void wipe_and_free(void *memory)
