@@ -372,14 +372,16 @@ int main(void)
 		{ "packets of real peers", test_captures },
 		CU_TEST_INFO_NULL,
 	};
+	OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(NULL, "legacy");
+	OSSL_PROVIDER *usual = OSSL_PROVIDER_load(NULL, "default");
 	int status;
 
 	mgr = esp_manager_new();
 	if (mgr == NULL)
 		return EXIT_FAILURE;
-	OSSL_PROVIDER_load(NULL, "legacy");
-	OSSL_PROVIDER_load(NULL, "default");
 	status = suite_run("esp", tests);
 	esp_manager_free(mgr);
+	OSSL_PROVIDER_unload(usual);
+	OSSL_PROVIDER_unload(legacy);
 	return status;
 }

@@ -306,7 +306,7 @@ static void test_flood_leaves_known_peers_their_share(void)
 static void test_peer_that_becomes_known(void)
 {
 	static const struct ip6 other = { .b = { 0x20, 1, 0xd, 0xb8, 0, 0xc, [15] = 1 } };
-	uint32_t n = 0;
+	uint32_t n = 0, held;
 
 	setup();
 	while (reassembly_held(worker->reassembly) < 150 && n < 1000)
@@ -314,11 +314,14 @@ static void test_peer_that_becomes_known(void)
 	CU_ASSERT_PTR_NULL(add(fragment_of(&other, 1, 0, 160, true)));
 	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), 150);
 	reassembly_know(worker->reassembly, &stranger);
+	// Places are drawn: now and then one that is taken goes for the new one, and the number stays.
 	for (uint32_t i = 1; i <= 10; i++)
 		CU_ASSERT_PTR_NULL(add(fragment_of(&stranger, n - i, 160, 160, true)));
-	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), 160);
-	CU_ASSERT_PTR_NULL(add(fragment_of(&other, 1, 0, 160, true)));
-	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), 161);
+	held = reassembly_held(worker->reassembly);
+	CU_ASSERT(held > 150 && held <= 160);
+	for (uint32_t i = 1; i <= 8 && reassembly_held(worker->reassembly) == held; i++)
+		CU_ASSERT_PTR_NULL(add(fragment_of(&other, i, 0, 160, true)));
+	CU_ASSERT_EQUAL(reassembly_held(worker->reassembly), held + 1);
 	teardown();
 }
 
