@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dataplane/base/cursor.h"
+#include "dataplane/base/hex.h"
 
 enum {
 	WINDOW_MIN = 32, // packets
@@ -120,17 +121,6 @@ static int read_number(const struct reader *r, const char *name, const json_t *v
 	return 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 // Reads the bytes of a key; the text is never repeated in a reason.
 static int read_key(const struct reader *r, const char *name, const json_t *value, uint8_t *key,
 	uint8_t *key_len)
@@ -140,13 +130,8 @@ static int read_key(const struct reader *r, const char *name, const json_t *valu
 
 	if (len % 2 != 0 || len == 0 || len > 2 * ASSOCIATION_KEY_MAX)
 		return refuse(r, name, "must be 1 to %d bytes in hex", ASSOCIATION_KEY_MAX);
-	for (size_t i = 0; i < len; i += 2) {
-		int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-
-		if (high < 0 || low < 0)
-			return refuse(r, name, "must be hexadecimal digits");
-		key[i / 2] = (uint8_t)(high << 4 | low);
-	}
+	if (!hex_read(text, len, key))
+		return refuse(r, name, "must be hexadecimal digits");
 	*key_len = (uint8_t)(len / 2);
 	return 0;
 }

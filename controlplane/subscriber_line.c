@@ -9,6 +9,7 @@
 
 #include "controlplane/subscriber_line.h"
 #include "dataplane/base/cursor.h"
+#include "dataplane/base/hex.h"
 
 enum {
 	SPI_MIN = 256, // RFC 4285 section 5: 0 to 255 are reserved
@@ -60,32 +61,15 @@ static int read_homes(const json_t *value, struct subscriber *out, char *reason)
 	return 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 // Reads the bytes of a key; the text is never repeated in a reason.
 static int read_key_bytes(const json_t *value, struct subscriber_key *key)
 {
 	const char *text = json_string_value(value);
 	size_t len = text == NULL ? 0 : json_string_length(value);
 
-	if (len % 2 != 0 || len < 2 * SUBSCRIBER_KEY_MIN || len > 2 * SUBSCRIBER_KEY_MAX)
+	if (len < 2 * SUBSCRIBER_KEY_MIN || len > 2 * SUBSCRIBER_KEY_MAX ||
+		!hex_read(text, len, key->key))
 		return -EINVAL;
-	for (size_t i = 0; i < len; i += 2) {
-		int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-
-		if (high < 0 || low < 0)
-			return -EINVAL;
-		key->key[i / 2] = (uint8_t)(high << 4 | low);
-	}
 	key->len = (uint8_t)(len / 2);
 	return 0;
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/base/hex.h"
+
 #define DEFAULT_CONTROL "/run/unwired-mobile.sock"
 #define DEFAULT_TUN "unwired0"
 
@@ -99,14 +101,6 @@ static int add_route(struct options *o, const char *text)
 		return -EINVAL;
 	o->n_routes++;
 	return 0;
-}
-
-static int hex_digit(int c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *at = c > 0 && c < 0x80 ? strchr(digits, c | 0x20) : NULL;
-
-	return at == NULL ? -1 : (int)(at - digits);
 }
 
 // Reads hexadecimal digits, with nothing but space around them.
