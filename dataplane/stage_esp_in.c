@@ -153,19 +153,27 @@ static void count_refusal(struct sa *sa, enum drop_reason reason)
 
 // --- After the check value ---------------------------------------------------------------------------
 
-// Tunnel mode: the packet inside begins head bytes behind the ESP header and has len bytes, with what
-// hides its length (RFC 4303 section 2.7). True when it is one of this SA's.
-static bool select_tunnel(const struct sa *sa, const uint8_t *inner, uint32_t len, uint8_t protocol)
+static bool is_home_test_init(const uint8_t *inner, uint32_t len, uint8_t protocol)
 {
 	const struct ip6_hdr_wire *ip = (const void *)inner;
 
+	return protocol == PROTO_IPV6 && len > sizeof(*ip) + MH_TYPE_AT &&
+	       ip->next_header == PROTO_MH && inner[sizeof(*ip) + MH_TYPE_AT] == MH_HOME_TEST_INIT;
+}
+
+// Tunnel mode: the packet inside begins head bytes behind the ESP header and has len bytes, with what
+// hides its length (RFC 4303 section 2.7). True when it is one of this SA's: where return routability is
+// protected by an SA of its own, that of the payload (which may not even encrypt) is not for it, RFC 3776
+// section 4.2.
+static bool select_tunnel(const struct sa *sa, const uint8_t *inner, uint32_t len, uint8_t protocol)
+{
 	if (protocol != PROTO_IPV6 && protocol != PROTO_IPV4)
 		return false;
-	if (sa->use == API_SA_PAYLOAD)
-		return true;
-	return sa->use == API_SA_ROUTABILITY && protocol == PROTO_IPV6 &&
-	       len > sizeof(*ip) + MH_TYPE_AT && ip->next_header == PROTO_MH &&
-	       inner[sizeof(*ip) + MH_TYPE_AT] == MH_HOME_TEST_INIT;
+	if (is_home_test_init(inner, len, protocol))
+		return sa->use == API_SA_ROUTABILITY ||
+		       (sa->use == API_SA_PAYLOAD &&
+			       !(sa_protect(sa->slot) & API_SA_BIT(API_SA_ROUTABILITY)));
+	return sa->use == API_SA_PAYLOAD;
 }
 
 static void deliver_tunnel(struct worker *w, const struct incoming *in, uint32_t len)

@@ -327,6 +327,12 @@ def test_selectors(bed):
     mark = bed.lab.core.mark()
     bed.lab.access.send(up(routability, init))
     came_out(bed, init, mark)
+    # The payload's carries it, too, unless return routability has to have its own.
+    mark = bed.lab.core.mark()
+    bed.lab.access.send(up(tunnel, init))
+    came_out(bed, init, mark)
+    strict = bed.sa(PAYLOAD, IN, protect=[ROUTABILITY])
+    bed.dropped(lambda: bed.lab.access.send(up(strict, init)), "esp_selector")
 
 
 def test_dummy_padding_and_hidden_length(bed):
