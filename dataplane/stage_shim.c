@@ -3,18 +3,25 @@
 //
 // The correspondent shim between mobiles and our own kernel, which knows no Mobile IPv6.
 //
-// Exits: none but drops home_option_bad, home_option_unbound, not_filled.
+// Exits: none but drops home_option_bad, home_option_flood, home_option_unbound, not_filled.
 
 #include "dataplane/stage.h"
 
+#include <rte_cycles.h>
+
 #include "dataplane/anchor.h"
 #include "dataplane/base/cursor.h"
+#include "dataplane/bucket.h"
 #include "dataplane/domain.h"
 #include "dataplane/fib.h"
 #include "dataplane/sa.h"
 
 enum {
 	HOME_OPTION_LEN = 16,
+	// Looked up, of all workers together: as many as the kernel is given of other packets. Anybody may
+	// send these, and each costs two cache misses one after the other.
+	OPTIONS_PER_S = 10000,
+	OPTIONS_BURST = 512,
 	// What the option becomes when it is done: one that every kernel skips (RFC 4727 section 3.5).
 	// Padding would not do, of which kernels take seven bytes at most.
 	OPTION_DONE = 0x1e,
@@ -143,6 +150,11 @@ bool stage_shim_in(struct worker *w, struct rte_mbuf *m, unsigned int upper)
 	memcpy(&home, option + 2, sizeof(home));
 	if (at == BAD_OPTION || !ip6_is_unicast_routable(&home)) {
 		worker_drop(w, m, DROP_home_option_bad);
+		return false;
+	}
+	if (unlikely(!bucket_take(&w->option_spent_tsc, w->now_tsc,
+		    rte_get_tsc_hz() / OPTIONS_PER_S * n_workers, OPTIONS_BURST))) {
+		worker_drop(w, m, DROP_home_option_flood);
 		return false;
 	}
 	stage_bindings_of(w, DOMAIN_TRANSPORT, &home, &b, 1);

@@ -75,6 +75,7 @@
 	X(police_sender, "signalling of one sender beyond its rate")                              \
 	X(tx_full, "transmit queue full")                                                         \
 	X(host_flood, "packets to our own addresses beyond what the kernel is given")             \
+	X(home_option_flood, "Home Address options beyond what is looked up")                     \
 	X(error_flood, "errors about tunnel packets beyond what is looked at")                    \
 	X(main_signal_full, "queue of signalling to the main lcore full")                         \
 	X(main_live_full, "queue of BFD to the main lcore full")                                  \

@@ -80,8 +80,8 @@ struct worker {
 	struct rte_mempool *pool;
 	uint64_t now_tsc; // of this turn; the watchdog reads it relaxed
 	// Token buckets (bucket.h): packets to the kernel and errors about tunnels taken, fragments of
-	// strangers handed over.
-	uint64_t host_spent_tsc, error_spent_tsc, fragment_spent_tsc;
+	// strangers handed over, Home Address options looked up.
+	uint64_t host_spent_tsc, error_spent_tsc, fragment_spent_tsc, option_spent_tsc;
 	struct reassembly *reassembly;
 	struct fragment_ids fragment_ids;
 	uint16_t last_home_prefix; // of the last inner source: most bursts need no FIB for it

@@ -6,11 +6,13 @@ The main lcore stands still while packets pour in, so that each flood meets full
 """
 
 import socket
+import time
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
-    ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, IPv6)
+    HAO, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig,
+    IPv6, IPv6ExtHdrDestOpt)
 from scapy.packet import Raw
 
 from harness import netns, thread
@@ -183,3 +185,18 @@ def test_packets_to_us_have_a_rate(lab):
         lab.settle(lab.core)
     assert 0 < drops["host_flood"] <= RING - HOST_BURST
     assert drops.keys() == {"host_flood"}
+
+
+def test_home_address_options_have_a_rate(lab):
+    """Beyond it nobody looks for their bindings: that many cost the forwarding nothing."""
+    one = bytes(IPv6(src="2001:db8:a1::77", dst=ACCESS_BOX) /
+                IPv6ExtHdrDestOpt(options=[HAO(hoa="2001:db8:1::abcd")]) / UDP())
+    lab.settle(lab.access)
+    started_s = time.monotonic()
+    with lab.counting_drops() as drops:
+        send_all(lab, lab.access, [one] * RING)
+        lab.settle(lab.access)
+    assert drops.keys() == {"home_option_unbound", "home_option_flood"}
+    assert sum(drops.values()) == RING
+    looked_up = drops["home_option_unbound"]
+    assert HOST_BURST <= looked_up <= HOST_BURST + 10000 * (time.monotonic() - started_s)
