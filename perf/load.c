@@ -35,12 +35,14 @@ struct arguments {
 	pid_t control;
 	uint32_t n_mobiles, n_updates, n_rounds, lifetime_s;
 	double seconds; // of a paced run
+	bool has_each_proof;
 	struct ip6 agent, home_prefix, care_of_prefix;
 };
 
 struct load {
 	struct arguments arguments;
-	struct mobiles *mobiles;
+	struct mobiles *kinds[MOBILES_PROOFS]; // owned; the first, or all of them
+	struct mobiles *mobiles; // those whose turn it is
 	struct load_way *way;
 	struct report *report;
 	clockid_t control_clock;
@@ -88,6 +90,14 @@ static void answer(void *ctx, const uint8_t *packet, size_t len)
 		report_latency_add(&load->second, now_us(load) - due_us);
 }
 
+static void secured(void *ctx, const struct ip6 *home, uint32_t slot)
+{
+	struct load *load = ctx;
+
+	if (load->kinds[MOBILES_SECURED] != NULL)
+		mobiles_note_slot(load->kinds[MOBILES_SECURED], home, slot);
+}
+
 static uint32_t random_mobile(struct load *load)
 {
 	uint32_t n = load->next_new != 0 ? load->next_new : load->arguments.n_mobiles;
@@ -108,7 +118,7 @@ static void put_one(struct load *load, const struct run *run, uint32_t due_us)
 		fprintf(stderr, "unwired-load: an Update: %s\n", strerror((int)-len));
 		exit(1);
 	}
-	load->way->put(load->way, packet, (size_t)len);
+	load->way->put(load->way, packet, (size_t)len, mobiles_slot(load->mobiles, i));
 	load->n_sent++;
 }
 
@@ -287,6 +297,47 @@ static void step_expiry(struct load *load)
 	report_row_write(load->report, &row);
 }
 
+// Refreshes of mobiles of each kind, in turns. What a kind costs more than another is what its proof does.
+static void step_proofs(struct load *load)
+{
+	static const char *const names[] = { [MOBILES_SIGNED] = "reg_signed",
+		[MOBILES_SECURED] = "reg_secured",
+		[MOBILES_OPEN] = "reg_open" };
+	const struct arguments *a = &load->arguments;
+	struct run run = { .is_first = true, .lifetime_s = a->lifetime_s, .n = a->n_mobiles };
+	struct report_row rows[MOBILES_PROOFS] = { 0 };
+
+	for (unsigned int k = 0; k < MOBILES_PROOFS; k++) {
+		load->mobiles = load->kinds[k];
+		load->next_new = 0;
+		run.name = names[k];
+		run_all(load, &run);
+		rows[k] = (struct report_row){ .name = names[k], .n_bindings = a->n_mobiles };
+	}
+	run.is_first = false;
+	run.n = a->n_updates;
+	for (uint32_t r = 0; r < MOBILES_PROOFS * a->n_rounds; r++) {
+		struct report_row *row = &rows[r % MOBILES_PROOFS];
+		uint64_t accepted0, sent0, cpu0;
+		double took_s;
+
+		settle(load);
+		load->mobiles = load->kinds[r % MOBILES_PROOFS];
+		run.name = row->name;
+		accepted0 = load->n_accepted;
+		sent0 = load->n_sent;
+		cpu0 = control_ns(load);
+		took_s = run_all(load, &run);
+		report_row_add(row, (double)(control_ns(load) - cpu0) / 1e3 / (double)run.n,
+			(double)run.n / took_s);
+		settle(load);
+		row->n_refused += load->n_sent - sent0 - (load->n_accepted - accepted0);
+	}
+	for (unsigned int k = 0; k < MOBILES_PROOFS; k++)
+		report_row_write(load->report, &rows[k]);
+	load->mobiles = load->kinds[0];
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct load *load);
@@ -296,6 +347,7 @@ static const struct {
 	{ "handover", step_handover },
 	{ "bogus", step_bogus },
 	{ "expiry", step_expiry },
+	{ "proofs", step_proofs },
 };
 
 enum { N_STEPS = sizeof(steps) / sizeof(steps[0]) };
@@ -304,12 +356,14 @@ static void print_help(FILE *out)
 {
 	fprintf(out, "usage: unwired-load [options] STEP...\n"
 		     "       unwired-load --mobiles N --subscribers FILE\n\n"
-		     "steps: initial, refresh, handover, bogus, expiry\n\n"
+		     "steps: initial, refresh, handover, bogus, expiry, proofs\n\n"
 		     "  --run-dir DIR        be the dataplane of the control process there\n"
 		     "  --interface NAME     or send over this interface\n"
 		     "  --gateway MAC        to the home agent's port\n"
 		     "  --control-pid PID    whose processor time is measured\n"
 		     "  --mobiles N          how many (default 100000)\n"
+		     "  --each-proof         so many each that sign, that have security\n"
+		     "                       associations and that prove nothing (proofs)\n"
 		     "  --registered         they are registered already\n"
 		     "  --updates N          of a round (default 200000)\n"
 		     "  --rounds N           default 5\n"
@@ -360,6 +414,7 @@ static void read_arguments(int argc, char *argv[], struct load *load)
 		{ "gateway", required_argument, NULL, 'g' },
 		{ "control-pid", required_argument, NULL, 'p' },
 		{ "mobiles", required_argument, NULL, 'm' },
+		{ "each-proof", no_argument, NULL, 'e' },
 		{ "registered", no_argument, NULL, 'R' },
 		{ "updates", required_argument, NULL, 'u' },
 		{ "rounds", required_argument, NULL, 'n' },
@@ -402,6 +457,9 @@ static void read_arguments(int argc, char *argv[], struct load *load)
 		case 'm':
 			a->n_mobiles = number_of(optarg);
 			break;
+		case 'e':
+			a->has_each_proof = true;
+			break;
 		case 'R':
 			is_registered = true;
 			break;
@@ -443,11 +501,33 @@ static void read_arguments(int argc, char *argv[], struct load *load)
 		load->next_new = a->n_mobiles;
 }
 
+static unsigned int n_kinds(const struct load *load)
+{
+	return load->arguments.has_each_proof ? MOBILES_PROOFS : 1;
+}
+
+static void make_mobiles(struct load *load)
+{
+	const struct arguments *a = &load->arguments;
+
+	for (unsigned int k = 0; k < n_kinds(load); k++) {
+		load->kinds[k] = mobiles_new(a->n_mobiles, (enum mobiles_proof)k, &a->agent,
+			&a->home_prefix, &a->care_of_prefix);
+		if (load->kinds[k] == NULL) {
+			perror("unwired-load");
+			exit(1);
+		}
+	}
+	load->mobiles = load->kinds[0];
+}
+
 static int write_subscribers(const struct load *load)
 {
 	FILE *out = fopen(load->arguments.subscribers, "we");
-	int error = out == NULL ? -errno : mobiles_write_subscribers(load->mobiles, out);
+	int error = out == NULL ? -errno : 0;
 
+	for (unsigned int k = 0; k < n_kinds(load) && error == 0; k++)
+		error = mobiles_write_subscribers(load->kinds[k], out);
 	if (out != NULL && fclose(out) != 0 && error == 0)
 		error = -errno;
 	if (error != 0)
@@ -463,7 +543,8 @@ static void open_way(struct load *load, const struct load_owner *owner)
 	if (a->interface != NULL)
 		load->way = load_port_open(a->interface, a->gateway, owner);
 	else if (a->run_dir != NULL)
-		load->way = load_dataplane_open(a->run_dir, a->n_mobiles + a->n_mobiles / 8, owner);
+		load->way = load_dataplane_open(
+			a->run_dir, (a->n_mobiles + a->n_mobiles / 8) * n_kinds(load), owner);
 	else
 		errno = EDESTADDRREQ;
 	if (load->way == NULL) {
@@ -479,6 +560,10 @@ static void open_way(struct load *load, const struct load_owner *owner)
 
 static void run_step(struct load *load, const char *name)
 {
+	if (strcmp(name, "proofs") == 0 && !load->arguments.has_each_proof) {
+		fprintf(stderr, "unwired-load: proofs: needs --each-proof\n");
+		exit(2);
+	}
 	for (unsigned int i = 0; i < N_STEPS; i++)
 		if (strcmp(steps[i].name, name) == 0) {
 			steps[i].run(load);
@@ -491,16 +576,12 @@ static void run_step(struct load *load, const char *name)
 int main(int argc, char *argv[])
 {
 	static struct load load = { .random = 88172645463325252ULL };
-	const struct load_owner owner = { .ctx = &load, .answer = answer };
+	const struct load_owner owner = { .ctx = &load, .answer = answer, .secured = secured };
 	const struct arguments *a = &load.arguments;
 
 	signal(SIGPIPE, SIG_IGN);
 	read_arguments(argc, argv, &load);
-	load.mobiles = mobiles_new(a->n_mobiles, &a->agent, &a->home_prefix, &a->care_of_prefix);
-	if (load.mobiles == NULL) {
-		perror("unwired-load");
-		return 1;
-	}
+	make_mobiles(&load);
 	if (a->subscribers != NULL)
 		return write_subscribers(&load);
 	if (a->control != 0 && clock_getcpuclockid(a->control, &load.control_clock) != 0) {
@@ -518,6 +599,7 @@ int main(int argc, char *argv[])
 		run_step(&load, argv[i]);
 	load.way->close(load.way);
 	report_close(load.report);
-	mobiles_free(load.mobiles);
+	for (unsigned int k = 0; k < n_kinds(&load); k++)
+		mobiles_free(load.kinds[k]);
 	return 0;
 }

@@ -61,6 +61,13 @@ static int say_done(struct dataplane *d, const struct api_sync_end *end)
 	return send_all(d, &done, sizeof(done));
 }
 
+// Of the associations only whose slot it is matters: nothing is opened or sealed here.
+static void note_secured(struct dataplane *d, const struct api_sa_set *set)
+{
+	if (set->use == API_SA_SIGNALLING && set->direction == API_SA_IN)
+		d->way.owner->secured(d->way.owner->ctx, &set->home, set->slot);
+}
+
 // Takes one message. Returns: 0 or negative errno.
 static int take(struct dataplane *d, size_t len)
 {
@@ -80,6 +87,9 @@ static int take(struct dataplane *d, size_t len)
 			break;
 		case API_PACKET_OUT:
 			d->way.owner->answer(d->way.owner->ctx, out->packet, out->packet_len);
+			break;
+		case API_SA_SET:
+			note_secured(d, (const void *)rec);
 			break;
 		case API_BINDING_SET:
 			d->filling.n_bindings += !d->is_filled;
@@ -136,7 +146,7 @@ static int send_message(struct dataplane *d)
 	return error;
 }
 
-static void put(struct load_way *way, const uint8_t *packet, size_t len)
+static void put(struct load_way *way, const uint8_t *packet, size_t len, uint32_t sa_slot)
 {
 	struct dataplane *d = of(way);
 	struct api_punt *punt = (void *)(d->out + d->len);
@@ -146,6 +156,8 @@ static void put(struct load_way *way, const uint8_t *packet, size_t len)
 	punt->rec = (struct api_rec){ .type = API_PUNT, .len = rec_len };
 	punt->lane = API_PUNT_MH;
 	punt->packet_len = (uint32_t)len;
+	punt->sa_slot = sa_slot;
+	punt->sa_use = sa_slot != 0 ? API_SA_SIGNALLING : 0;
 	memcpy(&punt->outer_src, packet + 8, 2 * sizeof(punt->outer_src));
 	memcpy(punt->packet, packet, len);
 	d->len += rec_len;

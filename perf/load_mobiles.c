@@ -4,6 +4,7 @@
 #include "perf/load_mobiles.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,16 @@
 #include "dataplane/base/clock.h"
 #include "mobile/message.h"
 
-enum { KEY_LEN = 16, MH_AT_BA = 40 + 24, STATUS_AT = 6, HOME_AT = 48 };
+enum {
+	KEY_LEN = 16,
+	AES_KEY_LEN = 16,
+	HMAC_KEY_LEN = 20,
+	SPI_FIRST = 256, // of the SAs: two for a mobile
+	MH_AT_BA = 40 + 24,
+	STATUS_AT = 6,
+	HOME_AT = 48,
+	KIND_AT = 5, // the byte of an address that is another one for each kind
+};
 
 struct mobile {
 	uint16_t sequence;
@@ -21,27 +31,34 @@ struct mobile {
 
 struct mobiles {
 	uint32_t n;
+	enum mobiles_proof proof;
+	uint32_t *slots; // owned, of MOBILES_SECURED
 	struct ip6 agent, home_prefix, care_of_prefix;
 	struct auth *auth; // owned
 	uint64_t last_mesg_id; // of any of them: rises
 	struct mobile all[];
 };
 
-struct mobiles *mobiles_new(uint32_t n, const struct ip6 *agent, const struct ip6 *home_prefix,
-	const struct ip6 *care_of_prefix)
+struct mobiles *mobiles_new(uint32_t n, enum mobiles_proof proof, const struct ip6 *agent,
+	const struct ip6 *home_prefix, const struct ip6 *care_of_prefix)
 {
 	struct mobiles *m = calloc(1, sizeof(*m) + n * sizeof(m->all[0]));
 
 	if (m == NULL)
 		return NULL;
 	m->n = n;
+	m->proof = proof;
 	m->agent = *agent;
 	m->home_prefix = *home_prefix;
+	m->agent.b[KIND_AT] += (uint8_t)proof;
+	m->home_prefix.b[KIND_AT] += (uint8_t)proof;
 	m->care_of_prefix = *care_of_prefix;
 	m->last_mesg_id = mesgid_from_wall_ns(clock_wall_ns());
 	m->auth = auth_new();
-	if (m->auth == NULL) {
-		free(m);
+	m->slots = proof == MOBILES_SECURED ? calloc(n, sizeof(m->slots[0])) : NULL;
+	if (m->auth == NULL || (proof == MOBILES_SECURED && m->slots == NULL)) {
+		mobiles_free(m);
+		errno = ENOMEM;
 		return NULL;
 	}
 	return m;
@@ -52,6 +69,7 @@ void mobiles_free(struct mobiles *m)
 	if (m == NULL)
 		return;
 	auth_free(m->auth);
+	free(m->slots);
 	free(m);
 }
 
@@ -119,12 +137,15 @@ static uint64_t new_mesg_id(struct mobiles *m)
 ssize_t mobiles_build(struct mobiles *m, uint32_t i, enum mobiles_update what, uint32_t lifetime_s,
 	uint32_t due_us, uint8_t packet[static MOBILES_PACKET_MAX])
 {
-	struct message_identity identity = { .spi = MOBILES_SPI, .key_len = KEY_LEN };
+	struct message_identity identity = { .spi = MOBILES_SPI };
 	struct message_update update = { .home_agent = m->agent, .home = home_of(m, i) };
 	struct mobile *mobile = &m->all[i];
 
-	name_of(i, identity.mn_id);
-	key_of(i, identity.key);
+	if (m->proof == MOBILES_SIGNED) {
+		identity.key_len = KEY_LEN;
+		name_of(i, identity.mn_id);
+		key_of(i, identity.key);
+	}
 	if (what == MOBILES_BOGUS) {
 		identity.key[0] ^= 1;
 	} else {
@@ -139,41 +160,99 @@ ssize_t mobiles_build(struct mobiles *m, uint32_t i, enum mobiles_update what, u
 	return message_build_update(packet, MOBILES_PACKET_MAX, &update, &identity, m->auth);
 }
 
-int mobiles_answered(
-	const struct mobiles *m, const uint8_t *packet, size_t len, uint32_t *i, uint32_t *due_us)
+// The mobile of a home address. Returns: false when it is none of these.
+static bool number_of(const struct mobiles *m, const uint8_t *home, uint32_t *i)
 {
 	uint32_t number = 0;
 
+	if (memcmp(home, m->home_prefix.b, 12) != 0)
+		return false;
+	for (int b = 0; b < 4; b++)
+		number = number << 8 | home[12 + b];
+	*i = number - 0x10000;
+	return *i < m->n;
+}
+
+int mobiles_answered(
+	const struct mobiles *m, const uint8_t *packet, size_t len, uint32_t *i, uint32_t *due_us)
+{
 	// IPv6, type 2 routing header with the home address, Mobility Header of type 6.
 	if (len < MH_AT_BA + STATUS_AT + 6 || packet[6] != 43 || packet[42] != 2 ||
 		packet[40] != 135 || packet[MH_AT_BA + 2] != 6 ||
-		memcmp(packet + HOME_AT, m->home_prefix.b, 12) != 0)
+		!number_of(m, packet + HOME_AT, i))
 		return -1;
-	for (int b = 0; b < 4; b++)
-		number = number << 8 | packet[HOME_AT + 12 + b];
-	number -= 0x10000;
-	if (number >= m->n)
-		return -1;
-	*i = number;
-	*due_us = m->all[number].due_us;
+	*due_us = m->all[*i].due_us;
 	return packet[MH_AT_BA + STATUS_AT];
+}
+
+void mobiles_note_slot(struct mobiles *m, const struct ip6 *home, uint32_t slot)
+{
+	uint32_t i;
+
+	if (m->slots != NULL && number_of(m, home->b, &i))
+		m->slots[i] = slot;
+}
+
+uint32_t mobiles_slot(const struct mobiles *m, uint32_t i)
+{
+	return m->slots != NULL ? m->slots[i] : 0;
+}
+
+static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fprintf(out, "%02x", bytes[i]);
+}
+
+static void write_signed(uint32_t i, const char *home, FILE *out)
+{
+	uint8_t key[KEY_LEN];
+	char name[32];
+
+	key_of(i, key);
+	name_of(i, name);
+	fprintf(out,
+		"{\"mn_id\": \"%s\", \"home_addresses\": [\"%s\"], \"keys\": [{\"spi\": %d, "
+		"\"algorithm\": \"hmac-sha1\", \"key\": \"",
+		name, home, MOBILES_SPI);
+	put_hex(out, key, sizeof(key));
+	fprintf(out, "\"}]}\n");
+}
+
+// One association for signalling each way, as RFC 3776 has them.
+static void write_secured(uint32_t i, const char *home, FILE *out)
+{
+	fprintf(out, "{\"home_addresses\": [\"%s\"], \"security_associations\": [", home);
+	for (uint32_t way = 0; way < 2; way++) {
+		uint64_t material[5];
+		const uint8_t *bytes = (const void *)material;
+
+		for (uint64_t part = 0; part < 5; part++)
+			material[part] = mix((uint64_t)(2 * i + way) << 8 | part);
+		fprintf(out,
+			"%s{\"use\": \"signalling\", \"direction\": \"%s\", \"spi\": %u, "
+			"\"encryption\": \"aes-cbc\", \"encryption_key\": \"",
+			way == 0 ? "" : ", ", way == 0 ? "in" : "out", SPI_FIRST + 2 * i + way);
+		put_hex(out, bytes, AES_KEY_LEN);
+		fprintf(out,
+			"\", \"authentication\": \"hmac-sha1-96\", \"authentication_key\": \"");
+		put_hex(out, bytes + AES_KEY_LEN, HMAC_KEY_LEN);
+		fprintf(out, "\"}");
+	}
+	fprintf(out, "]}\n");
 }
 
 int mobiles_write_subscribers(const struct mobiles *m, FILE *out)
 {
-	for (uint32_t i = 0; i < m->n; i++) {
+	for (uint32_t i = 0; i < m->n && m->proof != MOBILES_OPEN; i++) {
 		struct ip6 home = home_of(m, i);
-		uint8_t key[KEY_LEN];
-		char address[IP6_STRLEN], name[32], hex[2 * KEY_LEN + 1];
+		char address[IP6_STRLEN];
 
-		key_of(i, key);
-		name_of(i, name);
-		for (int b = 0; b < KEY_LEN; b++)
-			snprintf(hex + 2 * b, 3, "%02x", key[b]);
-		fprintf(out,
-			"{\"mn_id\": \"%s\", \"home_addresses\": [\"%s\"], \"keys\": [{\"spi\": "
-			"%d, \"algorithm\": \"hmac-sha1\", \"key\": \"%s\"}]}\n",
-			name, ip6_str(&home, address), MOBILES_SPI, hex);
+		ip6_str(&home, address);
+		if (m->proof == MOBILES_SIGNED)
+			write_signed(i, address, out);
+		else
+			write_secured(i, address, out);
 	}
 	return ferror(out) || fflush(out) != 0 ? -errno : 0;
 }

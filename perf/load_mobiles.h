@@ -16,6 +16,15 @@ enum { MOBILES_PACKET_MAX = 256, MOBILES_SPI = 1000 };
 
 struct mobiles;
 
+// What lets the home agent believe an Update. The n-th kind has its home addresses, and its agent, n
+// steps of the third group of the address above the first.
+enum mobiles_proof {
+	MOBILES_SIGNED, // an authenticator, RFC 4285
+	MOBILES_SECURED, // security associations, which are the dataplane's matter
+	MOBILES_OPEN, // nothing: authentication none
+	MOBILES_PROOFS,
+};
+
 // What an Update is to be.
 enum mobiles_update {
 	MOBILES_REFRESH, // from where it is; the first registration too
@@ -23,10 +32,10 @@ enum mobiles_update {
 	MOBILES_BOGUS, // a wrong authenticator; the mobile's state does not change
 };
 
-// n mobiles with home addresses in home_prefix/96 that register at agent from care_of_prefix/64.
-// Returns: owned, or NULL with errno.
-struct mobiles *mobiles_new(uint32_t n, const struct ip6 *agent, const struct ip6 *home_prefix,
-	const struct ip6 *care_of_prefix);
+// n mobiles with home addresses in home_prefix/96 that register at agent from care_of_prefix/64: those of
+// the first kind, and of the others as said above. Returns: owned, or NULL with errno.
+struct mobiles *mobiles_new(uint32_t n, enum mobiles_proof proof, const struct ip6 *agent,
+	const struct ip6 *home_prefix, const struct ip6 *care_of_prefix);
 void mobiles_free(struct mobiles *mobiles);
 
 // Builds the whole IPv6 packet of mobile i. due_us: when it was to be sent, for mobiles_answered.
@@ -38,6 +47,12 @@ ssize_t mobiles_build(struct mobiles *mobiles, uint32_t i, enum mobiles_update w
 // *due_us of its newest Update; or -1 (something else, or of nobody here).
 int mobiles_answered(const struct mobiles *mobiles, const uint8_t *packet, size_t len, uint32_t *i,
 	uint32_t *due_us);
+
+// Notes the slot of a home address that has security associations.
+void mobiles_note_slot(struct mobiles *mobiles, const struct ip6 *home, uint32_t slot);
+
+// The slot of a mobile, 0 without.
+uint32_t mobiles_slot(const struct mobiles *mobiles, uint32_t i);
 
 // Writes all of them as lines of a subscribers file. Returns: 0 or negative errno.
 int mobiles_write_subscribers(const struct mobiles *mobiles, FILE *out);

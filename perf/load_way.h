@@ -8,20 +8,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/base/addr.h"
+
 struct load_way;
 
 // Calls of the way to its owner. Packets are borrowed until the call returns.
 struct load_owner {
 	void *ctx;
 	void (*answer)(void *ctx, const uint8_t *packet, size_t len);
+	// A home address has security associations, in this slot.
+	void (*secured)(void *ctx, const struct ip6 *home, uint32_t slot);
 };
 
 struct load_way {
 	const struct load_owner *owner; // borrowed
 	// Packets that may be put now.
 	unsigned int (*room)(struct load_way *way);
-	// Adds a packet to what flush sends. Only with room.
-	void (*put)(struct load_way *way, const uint8_t *packet, size_t len);
+	// Adds a packet to what turn sends, as one that came under the signalling SA of a slot (0: in the
+	// clear). Only with room.
+	void (*put)(struct load_way *way, const uint8_t *packet, size_t len, uint32_t sa_slot);
 	// Sends what was put; takes what has come, waiting at most wait_us for it.
 	// Returns: 0 or negative errno (the other end is gone).
 	int (*turn)(struct load_way *way, unsigned int wait_us);

@@ -38,6 +38,14 @@ def test_every_row_of_registrations(tmp_path):
     assert rows["reg_filling"]["bindings"] == 2000  # after the restart
 
 
+def test_what_each_proof_costs(tmp_path):
+    rows = rows_of(tmp_path, "initial", "proofs")
+    for name in ("signed", "secured", "open"):
+        row = rows["reg_" + name]
+        assert row["bindings"] == 2000 and row["cpu_us"]["min"] > 0
+        assert row["extra"]["refused"] == 0  # all were acknowledged, under ESP those of the secured
+
+
 def test_registrations_through_the_whole_chain(tmp_path):
     rows = rows_of(tmp_path, "--chain", "initial", "refresh", "handover", "restart")
     assert set(rows) == {"chain_import", "chain_initial", "chain_refresh", "chain_handover",
