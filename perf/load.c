@@ -6,7 +6,6 @@
 // Acknowledgement takes at a third of it. One JSON object a row.
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,8 +14,11 @@
 #include <unistd.h>
 
 #include "dataplane/base/clock.h"
+#include "perf/load_disk.h"
 #include "perf/load_mobiles.h"
+#include "perf/load_options.h"
 #include "perf/load_report.h"
+#include "perf/load_waits.h"
 #include "perf/load_way.h"
 
 enum {
@@ -28,19 +30,8 @@ enum {
 	EXPIRY_STEP_S = 4, // lifetimes come in steps of it
 };
 
-// The command line.
-struct arguments {
-	const char *run_dir, *interface, *subscribers, *out;
-	uint8_t gateway[6];
-	pid_t control;
-	uint32_t n_mobiles, n_updates, n_rounds, lifetime_s;
-	double seconds; // of a paced run
-	bool has_each_proof;
-	struct ip6 agent, home_prefix, care_of_prefix;
-};
-
 struct load {
-	struct arguments arguments;
+	struct load_options arguments;
 	struct mobiles *kinds[MOBILES_PROOFS]; // owned; the first, or all of them
 	struct mobiles *mobiles; // those whose turn it is
 	struct load_way *way;
@@ -52,6 +43,8 @@ struct load {
 	double reached; // Updates a second
 	uint64_t n_sent, n_accepted, n_refused;
 	struct report_latency latency, second; // of all of a paced run; of its last second
+	struct report_latency undisturbed; // of those for whom nobody else had a core
+	struct waits waits;
 	uint64_t second_ns; // when that began
 	struct report_row *timed; // the row of the paced run, NULL = none
 };
@@ -86,8 +79,12 @@ static void answer(void *ctx, const uint8_t *packet, size_t len)
 		return;
 	load->n_accepted += status < 128;
 	load->n_refused += status >= 128;
-	if (load->timed != NULL)
-		report_latency_add(&load->second, now_us(load) - due_us);
+	if (load->timed == NULL)
+		return;
+	waits_note(&load->waits, now_us(load));
+	report_latency_add(&load->second, now_us(load) - due_us);
+	if (waits_since(&load->waits, due_us) < WAITS_DISTURBED_US)
+		report_latency_add(&load->undisturbed, now_us(load) - due_us);
 }
 
 static void secured(void *ctx, const struct ip6 *home, uint32_t slot)
@@ -185,9 +182,9 @@ static void settle(struct load *load)
 // A paced run whose latencies are noted.
 static void time_paced(struct load *load, const struct run *run, struct report_row *row)
 {
-	uint64_t cpu0 = control_ns(load);
+	uint64_t cpu0 = control_ns(load), waited0_us = waits_total(&load->waits);
 
-	load->latency = load->second = (struct report_latency){ 0 };
+	load->latency = load->second = load->undisturbed = (struct report_latency){ 0 };
 	load->second_ns = clock_mono_ns();
 	load->timed = row;
 	run_all(load, run);
@@ -197,12 +194,14 @@ static void time_paced(struct load *load, const struct run *run, struct report_r
 	end_second(load, true);
 	load->timed = NULL;
 	row->latency = &load->latency;
+	row->undisturbed = &load->undisturbed;
+	row->waited_ms = (double)(waits_total(&load->waits) - waited0_us) / 1e3;
 }
 
 // A row: rounds as fast as it goes, then paced at a third of that.
 static void measure(struct load *load, struct run run, bool has_latency)
 {
-	const struct arguments *a = &load->arguments;
+	const struct load_options *a = &load->arguments;
 	struct report_row row = { .name = run.name, .n_bindings = load->next_new };
 	uint64_t n_rounds = run.is_first ? 10 : a->n_rounds;
 	uint64_t refused0 = load->n_refused, lost0 = load->way->n_lost;
@@ -273,7 +272,7 @@ static void wait_until(struct load *load, uint32_t us)
 // that register at times 4 s apart with lifetimes that are 4 s apart, each in less than a second.
 static void step_expiry(struct load *load)
 {
-	const struct arguments *a = &load->arguments;
+	const struct load_options *a = &load->arguments;
 	uint32_t n_all = a->n_mobiles, n_group = n_all / 10 / EXPIRY_GROUPS;
 	struct run run = {
 		.name = "reg_expiry", .is_first = true, .n = n_group, .rate = n_group / 0.8
@@ -303,7 +302,7 @@ static void step_proofs(struct load *load)
 	static const char *const names[] = { [MOBILES_SIGNED] = "reg_signed",
 		[MOBILES_SECURED] = "reg_secured",
 		[MOBILES_OPEN] = "reg_open" };
-	const struct arguments *a = &load->arguments;
+	const struct load_options *a = &load->arguments;
 	struct run run = { .is_first = true, .lifetime_s = a->lifetime_s, .n = a->n_mobiles };
 	struct report_row rows[MOBILES_PROOFS] = { 0 };
 
@@ -338,6 +337,23 @@ static void step_proofs(struct load *load)
 	load->mobiles = load->kinds[0];
 }
 
+// What the disk takes by itself, at the same hour.
+static void step_disk(struct load *load)
+{
+	const struct load_options *a = &load->arguments;
+	struct report_row row = { .name = "reg_disk", .latency = &load->latency };
+	int error = -EDESTADDRREQ;
+
+	load->latency = (struct report_latency){ 0 };
+	if (a->state_dir != NULL)
+		error = load_disk_measure(a->state_dir, a->seconds, &load->latency);
+	if (error != 0) {
+		fprintf(stderr, "unwired-load: --state-dir: %s\n", strerror(-error));
+		exit(1);
+	}
+	report_row_write(load->report, &row);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct load *load);
@@ -348,158 +364,10 @@ static const struct {
 	{ "bogus", step_bogus },
 	{ "expiry", step_expiry },
 	{ "proofs", step_proofs },
+	{ "disk", step_disk },
 };
 
 enum { N_STEPS = sizeof(steps) / sizeof(steps[0]) };
-
-static void print_help(FILE *out)
-{
-	fprintf(out, "usage: unwired-load [options] STEP...\n"
-		     "       unwired-load --mobiles N --subscribers FILE\n\n"
-		     "steps: initial, refresh, handover, bogus, expiry, proofs\n\n"
-		     "  --run-dir DIR        be the dataplane of the control process there\n"
-		     "  --interface NAME     or send over this interface\n"
-		     "  --gateway MAC        to the home agent's port\n"
-		     "  --control-pid PID    whose processor time is measured\n"
-		     "  --mobiles N          how many (default 100000)\n"
-		     "  --each-proof         so many each that sign, that have security\n"
-		     "                       associations and that prove nothing (proofs)\n"
-		     "  --registered         they are registered already\n"
-		     "  --updates N          of a round (default 200000)\n"
-		     "  --rounds N           default 5\n"
-		     "  --seconds S          of a paced run (default 5)\n"
-		     "  --lifetime S         asked for (default 3600)\n"
-		     "  --agent ADDRESS      default 2001:db8:1::1\n"
-		     "  --home-prefix A      default 2001:db8:1::\n"
-		     "  --care-of-prefix A   default 2400::, a /64 a mobile inside its /32\n"
-		     "  --subscribers FILE   write their lines there and end\n"
-		     "  --out FILE           JSON rows (default: standard output)\n"
-		     "  --help\n");
-}
-
-static uint32_t number_of(const char *text)
-{
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
-
-	if (*end != '\0' || v == 0 || v > 100000000) {
-		fprintf(stderr, "unwired-load: %s: must be 1 to 100000000\n", text);
-		exit(2);
-	}
-	return (uint32_t)v;
-}
-
-static void address_of(const char *text, struct ip6 *out)
-{
-	if (ip6_parse(text, out) == 0)
-		return;
-	fprintf(stderr, "unwired-load: %s: no IPv6 address\n", text);
-	exit(2);
-}
-
-static void gateway_of(const char *text, uint8_t out[static 6])
-{
-	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &out[0], &out[1], &out[2], &out[3],
-		    &out[4], &out[5]) == 6)
-		return;
-	fprintf(stderr, "unwired-load: %s: no MAC address\n", text);
-	exit(2);
-}
-
-static void read_arguments(int argc, char *argv[], struct load *load)
-{
-	static const struct option options[] = {
-		{ "run-dir", required_argument, NULL, 'r' },
-		{ "interface", required_argument, NULL, 'i' },
-		{ "gateway", required_argument, NULL, 'g' },
-		{ "control-pid", required_argument, NULL, 'p' },
-		{ "mobiles", required_argument, NULL, 'm' },
-		{ "each-proof", no_argument, NULL, 'e' },
-		{ "registered", no_argument, NULL, 'R' },
-		{ "updates", required_argument, NULL, 'u' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "lifetime", required_argument, NULL, 'l' },
-		{ "agent", required_argument, NULL, 'a' },
-		{ "home-prefix", required_argument, NULL, 'H' },
-		{ "care-of-prefix", required_argument, NULL, 'c' },
-		{ "subscribers", required_argument, NULL, 'S' },
-		{ "out", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	struct arguments *a = &load->arguments;
-	bool is_registered = false;
-	int option;
-
-	*a = (struct arguments){ .n_mobiles = 100000,
-		.n_updates = 200000,
-		.n_rounds = 5,
-		.lifetime_s = 3600,
-		.seconds = 5 };
-	address_of("2001:db8:1::1", &a->agent);
-	address_of("2001:db8:1::", &a->home_prefix);
-	address_of("2400::", &a->care_of_prefix);
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			a->run_dir = optarg;
-			break;
-		case 'i':
-			a->interface = optarg;
-			break;
-		case 'g':
-			gateway_of(optarg, a->gateway);
-			break;
-		case 'p':
-			a->control = (pid_t)number_of(optarg);
-			break;
-		case 'm':
-			a->n_mobiles = number_of(optarg);
-			break;
-		case 'e':
-			a->has_each_proof = true;
-			break;
-		case 'R':
-			is_registered = true;
-			break;
-		case 'u':
-			a->n_updates = number_of(optarg);
-			break;
-		case 'n':
-			a->n_rounds = number_of(optarg);
-			break;
-		case 's':
-			a->seconds = atof(optarg);
-			break;
-		case 'l':
-			a->lifetime_s = number_of(optarg);
-			break;
-		case 'a':
-			address_of(optarg, &a->agent);
-			break;
-		case 'H':
-			address_of(optarg, &a->home_prefix);
-			break;
-		case 'c':
-			address_of(optarg, &a->care_of_prefix);
-			break;
-		case 'S':
-			a->subscribers = optarg;
-			break;
-		case 'o':
-			a->out = optarg;
-			break;
-		case 'h':
-			print_help(stdout);
-			exit(0);
-		default:
-			exit(2);
-		}
-	}
-	if (is_registered)
-		load->next_new = a->n_mobiles;
-}
 
 static unsigned int n_kinds(const struct load *load)
 {
@@ -508,7 +376,7 @@ static unsigned int n_kinds(const struct load *load)
 
 static void make_mobiles(struct load *load)
 {
-	const struct arguments *a = &load->arguments;
+	const struct load_options *a = &load->arguments;
 
 	for (unsigned int k = 0; k < n_kinds(load); k++) {
 		load->kinds[k] = mobiles_new(a->n_mobiles, (enum mobiles_proof)k, &a->agent,
@@ -538,7 +406,7 @@ static int write_subscribers(const struct load *load)
 
 static void open_way(struct load *load, const struct load_owner *owner)
 {
-	const struct arguments *a = &load->arguments;
+	const struct load_options *a = &load->arguments;
 
 	if (a->interface != NULL)
 		load->way = load_port_open(a->interface, a->gateway, owner);
@@ -577,10 +445,11 @@ int main(int argc, char *argv[])
 {
 	static struct load load = { .random = 88172645463325252ULL };
 	const struct load_owner owner = { .ctx = &load, .answer = answer, .secured = secured };
-	const struct arguments *a = &load.arguments;
+	const struct load_options *a = &load.arguments;
 
 	signal(SIGPIPE, SIG_IGN);
-	read_arguments(argc, argv, &load);
+	load_options_read(argc, argv, &load.arguments);
+	load.next_new = a->is_registered ? a->n_mobiles : 0;
 	make_mobiles(&load);
 	if (a->subscribers != NULL)
 		return write_subscribers(&load);
@@ -594,10 +463,13 @@ int main(int argc, char *argv[])
 		return 1;
 	}
 	load.begin_ns = clock_mono_ns();
+	if (a->control != 0)
+		waits_open(&load.waits, a->control, now_us(&load));
 	open_way(&load, &owner);
-	for (int i = optind; i < argc; i++)
+	for (int i = a->first_step; i < argc; i++)
 		run_step(&load, argv[i]);
 	load.way->close(load.way);
+	waits_close(&load.waits);
 	report_close(load.report);
 	for (unsigned int k = 0; k < n_kinds(&load); k++)
 		mobiles_free(load.kinds[k]);

@@ -158,6 +158,23 @@ static void add(struct report *report, json_t *row)
 	json_array_append_new(report->rows, row);
 }
 
+static json_t *quantiles(const struct report_latency *l)
+{
+	return json_pack("{s:i, s:i, s:i, s:i, s:I}", "p50", (int)quantile(l, 0.5), "p99",
+		(int)quantile(l, 0.99), "p99.9", (int)quantile(l, 0.999), "max", (int)l->max_us,
+		"answers", (json_int_t)l->n);
+}
+
+// What is said beside the latencies of a paced run.
+static void add_paced(json_t *extra, const struct report_row *row)
+{
+	json_object_set_new(extra, "latency_at_updates_per_s", json_real(row->rate_paced));
+	json_object_set_new(extra, "p99_us_of_seconds", spread(row->p99_us, row->n_seconds));
+	json_object_set_new(extra, "cpu_us_paced", json_real(row->cpu_us_paced));
+	json_object_set_new(extra, "undisturbed_us", quantiles(row->undisturbed));
+	json_object_set_new(extra, "waited_for_a_core_ms", json_real(row->waited_ms));
+}
+
 void report_row_write(struct report *report, const struct report_row *row)
 {
 	const struct report_latency *l = row->latency;
@@ -170,17 +187,10 @@ void report_row_write(struct report *report, const struct report_row *row)
 		json_object_set_new(out, "cpu_us", spread(row->cpu_us, row->n_rounds));
 		json_object_set_new(extra, "updates_per_s", spread(row->rates, row->n_rounds));
 	}
-	if (l != NULL && l->n > 0) {
-		json_object_set_new(out, "latency_us",
-			json_pack("{s:i, s:i, s:i, s:i}", "p50", (int)quantile(l, 0.5), "p99",
-				(int)quantile(l, 0.99), "p99.9", (int)quantile(l, 0.999), "max",
-				(int)l->max_us));
-		json_object_set_new(extra, "latency_at_updates_per_s", json_real(row->rate_paced));
-		json_object_set_new(extra, "latency_answers", json_integer((json_int_t)l->n));
-		json_object_set_new(
-			extra, "p99_us_of_seconds", spread(row->p99_us, row->n_seconds));
-		json_object_set_new(extra, "cpu_us_paced", json_real(row->cpu_us_paced));
-	}
+	if (l != NULL && l->n > 0)
+		json_object_set_new(out, "latency_us", quantiles(l));
+	if (l != NULL && l->n > 0 && row->n_seconds > 0)
+		add_paced(extra, row);
 	json_object_set_new(out, "extra", extra);
 	add(report, out);
 }

@@ -28,6 +28,9 @@ struct report_row {
 	double rate_paced, cpu_us_paced; // 0 without
 	uint64_t n_refused, n_lost;
 	const struct report_latency *latency; // NULL without
+	const struct report_latency
+		*undisturbed; // of it, while nobody else had a core; NULL without
+	double waited_ms; // what control and load generator waited for a core meanwhile
 	size_t n_seconds;
 	double p99_us[REPORT_SECONDS_MAX]; // of each second
 };

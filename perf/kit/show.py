@@ -56,7 +56,7 @@ def registration_lines(result):
     if not rows:
         return
     yield (f"{'registrations':<16}{'bindings':>9}{'cpu us':>9}{'min':>9}{'max':>9}{'a second':>9}"
-           f"   us to the answer p50/p99/p99.9")
+           f"   us to the answer p50/p99/p99.9, p99 undisturbed")
     for row in rows:
         cpu = row.get("cpu_us")
         values = "".join(f"{cpu[k]:>9.2f}" for k in ("median", "min", "max")) if cpu else " " * 27
@@ -64,6 +64,8 @@ def registration_lines(result):
         values += f"{rate['median']:>9.0f}" if rate else " " * 9
         latency = row.get("latency_us") or {}
         times = "/".join(f"{latency[k]:.0f}" for k in ("p50", "p99", "p99.9") if k in latency)
+        alone = row["extra"].get("undisturbed_us")
+        times += f", {alone['p99']}" if alone else ""
         yield f"{row['row']:<16}{human(row['bindings']):>9}{values}   {times}".rstrip()
 
 
@@ -181,12 +183,14 @@ def markdown(result):
     yield from _markdown(("table or stage: cycles (ns)", *(human(n) for n in sizes)), _micro_table(result))
     yield ""
     yield from _markdown(("registrations", "bindings", "us of control", "least to greatest",
-                          "a second", "ms to the answer, p50 / p99 / p99.9"), (
+                          "a second", "ms to the answer, p50 / p99 / p99.9", "p99 undisturbed"), (
         (row["row"], human(row["bindings"]), f"{row['cpu_us']['median']:.2f}",
          f"{row['cpu_us']['min']:.2f} to {row['cpu_us']['max']:.2f}",
          f"{row['extra']['updates_per_s']['median']:,.0f}",
          " / ".join(f"{row['latency_us'][k] / 1e3:.2f}" for k in ("p50", "p99", "p99.9"))
-         if "latency_us" in row else "") for row in result["rows"] if "cpu_us" in row))
+         if "latency_us" in row else "",
+         f"{row['extra']['undisturbed_us']['p99'] / 1e3:.2f}" if "undisturbed_us" in row["extra"] else "")
+        for row in result["rows"] if "cpu_us" in row))
 
 
 def _curve(result, row_name, name, **how):

@@ -27,14 +27,17 @@ def check(rows, prefix, most_lost=0):
         assert row["extra"]["lost"] <= most_lost
     latency = rows[prefix + "refresh"]["latency_us"]
     assert 0 < latency["p50"] <= latency["p99"] <= latency["p99.9"]
+    alone = rows[prefix + "refresh"]["extra"]["undisturbed_us"]
+    assert alone["answers"] <= latency["answers"] and alone["max"] <= latency["max"]
 
 
 def test_every_row_of_registrations(tmp_path):
     rows = rows_of(tmp_path)
     assert set(rows) == {"reg_import", "reg_filling", "reg_initial", "reg_refresh", "reg_handover",
-                         "reg_bogus", "reg_memory", "reg_restart"}
+                         "reg_bogus", "reg_disk", "reg_memory", "reg_restart"}
     check(rows, "reg_")
     assert rows["reg_bogus"]["extra"]["refused"] > 0
+    assert rows["reg_disk"]["latency_us"]["answers"] > 10
     assert rows["reg_filling"]["bindings"] == 2000  # after the restart
 
 

@@ -85,6 +85,20 @@ def test_goals_are_judged_by_their_limits(result):
     assert table["flood"]["median"] == pytest.approx(0.29) and table["flood"]["mark"] == "MISSED"
 
 
+def latencies(p99, answers):
+    return {"p50": 1, "p99": p99, "p99.9": p99, "max": p99, "answers": answers}
+
+
+@pytest.mark.parametrize("alone,ms", [(9000, 2.0), (4000, 20.0)])
+def test_what_others_took_of_the_core_does_not_count(result, alone, ms):
+    """Unless they took so much that too few answers are left."""
+    result["rows"].append({"row": "reg_refresh", "bindings": 1000, "latency_us": latencies(20000, 10000),
+                           "extra": {"undisturbed_us": latencies(2000, alone)}})
+    table = {goal["id"]: goal for goal in goals.table(result)}
+    assert table["answer"]["median"] == ms
+    assert table["answer"]["mark"] == ("must" if ms < 5 else "MISSED")
+
+
 def test_what_was_not_measured_is_said(result):
     result["rows"] = [r for r in result["rows"] if r["bindings"] != 10_000_000]
     marks = {goal["id"]: goal["mark"] for goal in goals.table(result)}
