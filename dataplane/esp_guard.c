@@ -7,7 +7,7 @@
 
 #include <rte_common.h>
 
-enum { FULL_MS = 20, MS_PER_S = 1000 }; // worth of time that the share may save up
+enum { FULL_MS = 4, MS_PER_S = 1000 }; // worth of time that the share may save up
 
 static int64_t full(const struct esp_guard *guard)
 {

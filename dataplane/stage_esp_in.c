@@ -267,9 +267,28 @@ static enum drop_reason open_one(struct worker *w, const struct incoming *in, st
 	return DROP_MAX;
 }
 
+// Those of the burst that an SA refused: its counters, which nothing else needs, are on their way meanwhile.
+struct refusals {
+	unsigned int n;
+	struct {
+		struct sa *sa;
+		enum drop_reason reason;
+	} list[BURST];
+};
+
+static void refuse(
+	struct worker *w, struct refusals *r, struct incoming *in, enum drop_reason reason)
+{
+	rte_prefetch0(&in->sa->bad_icv);
+	r->list[r->n].sa = in->sa;
+	r->list[r->n++].reason = reason;
+	worker_drop(w, in->m, reason);
+}
+
 void stage_esp_in(struct worker *w)
 {
 	struct incoming in[BURST];
+	struct refusals refused;
 	struct esp_op *ops;
 	unsigned int n, found;
 	uint64_t ticks;
@@ -279,7 +298,7 @@ void stage_esp_in(struct worker *w)
 	ops = w->esp->ops;
 	esp_guard_turn(&w->esp->guard, w->now_tsc);
 	found = find(w, in);
-	n = 0;
+	refused.n = n = 0;
 	for (unsigned int i = 0; i < found; i++) {
 		enum drop_reason reason;
 
@@ -289,8 +308,7 @@ void stage_esp_in(struct worker *w)
 			continue;
 		reason = judge(w, &in[n], &ops[n]);
 		if (unlikely(reason != DROP_MAX)) {
-			count_refusal(in[n].sa, reason);
-			worker_drop(w, in[n].m, reason);
+			refuse(w, &refused, &in[n], reason);
 			continue;
 		}
 		n++;
@@ -307,9 +325,9 @@ void stage_esp_in(struct worker *w)
 		} else {
 			esp_guard_bad(&w->esp->guard, ticks / n);
 		}
-		if (unlikely(reason != DROP_MAX)) {
-			count_refusal(in[i].sa, reason);
-			worker_drop(w, in[i].m, reason);
-		}
+		if (unlikely(reason != DROP_MAX))
+			refuse(w, &refused, &in[i], reason);
 	}
+	for (unsigned int i = 0; i < refused.n; i++)
+		count_refusal(refused.list[i].sa, refused.list[i].reason);
 }

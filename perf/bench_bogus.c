@@ -10,7 +10,24 @@
 #include "dataplane/base/wire.h"
 #include "perf/bench_traffic.h"
 
-enum { BODY_MAX = 64, HOME_AT = 8, FRAGMENT_ID_AT = 4 };
+enum {
+	BODY_MAX = 128,
+	HOME_AT = 8,
+	FRAGMENT_ID_AT = 4,
+	SPI_AT = 24,
+	SEQUENCE_AT = 28,
+	// Behind the option: SPI and number, IV of AES-CBC, three blocks, check value of HMAC-SHA1-96.
+	ESP_LEN = 24 + 8 + 16 + 48 + 12,
+};
+
+// A destination options header with the Home Address option, and ESP.
+#define ESP_FORM                                                                    \
+	{                                                                           \
+		PROTO_DSTOPTS, ESP_LEN,                                             \
+		{                                                                   \
+			PROTO_ESP, 2, DSTOPT_PADN, 2, 0, 0, DSTOPT_HOME_ADDRESS, 16 \
+		}                                                                   \
+	}
 
 struct frame {
 	struct rte_ether_hdr eth;
@@ -34,6 +51,10 @@ static const struct {
 		{ PROTO_DSTOPTS, 0, DSTOPT_PADN, 4, [8] = PROTO_DSTOPTS, 0, DSTOPT_PADN,
 			4, [16] = PROTO_DSTOPTS, 0, DSTOPT_PADN, 4, [24] = PROTO_ROUTING, 0,
 			DSTOPT_PADN, 4, [32] = PROTO_UDP, 2, 0, 1 } },
+	[BOGUS_ESP_UNKNOWN] = ESP_FORM,
+	[BOGUS_ESP_CHECK] = ESP_FORM,
+	[BOGUS_ESP_CHECK_PEER] = ESP_FORM,
+	[BOGUS_ESP_REPLAY] = ESP_FORM,
 };
 
 static struct frame frames[BOGUS_KINDS];
@@ -54,7 +75,24 @@ void bogus_init(const struct rte_ether_addr *mac)
 	}
 }
 
-void bogus_put(struct rte_mbuf *m, enum bogus_kind kind, uint64_t *random, uint32_t n_mobiles)
+static void put_esp(
+	struct frame *f, enum bogus_kind kind, uint32_t mobile, uint32_t spi, uint64_t *random)
+{
+	uint32_t used = traffic_random(random, BOGUS_USED);
+	uint32_t fresh = BOGUS_USED + 1 + traffic_random(random, UINT32_MAX - BOGUS_USED);
+	struct ip6 home = traffic_home(mobile);
+
+	spi = rte_cpu_to_be_32(spi);
+	used = rte_cpu_to_be_32(kind == BOGUS_ESP_REPLAY ? used + 1 : fresh);
+	memcpy(f->body + HOME_AT, &home, sizeof(home));
+	memcpy(f->body + SPI_AT, &spi, sizeof(spi));
+	memcpy(f->body + SEQUENCE_AT, &used, sizeof(used));
+	if (kind == BOGUS_ESP_CHECK_PEER)
+		f->ip.src = traffic_care_of(mobile);
+}
+
+void bogus_put(struct rte_mbuf *m, enum bogus_kind kind, uint64_t *random, uint32_t n_mobiles,
+	uint32_t n_sas)
 {
 	struct frame *f = rte_pktmbuf_mtod(m, struct frame *);
 	uint32_t i = traffic_random(random, UINT32_MAX);
@@ -69,5 +107,12 @@ void bogus_put(struct rte_mbuf *m, enum bogus_kind kind, uint64_t *random, uint3
 		memcpy(f->body + HOME_AT, &home, sizeof(home));
 	} else if (kind == BOGUS_FRAGMENT) {
 		memcpy(f->body + FRAGMENT_ID_AT, &i, sizeof(i));
+	} else if (bogus_is_esp(kind)) {
+		uint32_t mobile = traffic_random(random, n_sas);
+		uint32_t spi = BOGUS_SPI + mobile;
+
+		if (kind == BOGUS_ESP_UNKNOWN)
+			spi += n_sas + 1;
+		put_esp(f, kind, mobile, spi, random);
 	}
 }

@@ -10,10 +10,12 @@
 #include <stdlib.h>
 
 #include <rte_cycles.h>
+#include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mempool.h>
 #include <rte_pause.h>
 
+#include "dataplane/esp_worker.h"
 #include "dataplane/police.h"
 
 enum {
@@ -269,12 +271,110 @@ double row_no_loss(struct result *r, const struct row *row, uint64_t packets)
 	return 1e9 / low;
 }
 
+// Those that a flood of ESP must have had: one each for what was handed out.
+static uint64_t esp_drops(enum bogus_kind kind)
+{
+	const uint64_t *drops = workers[0].stats.drops;
+
+	if (kind == BOGUS_ESP_UNKNOWN)
+		return drops[DROP_esp_no_sa];
+	if (kind == BOGUS_ESP_REPLAY)
+		return drops[DROP_esp_replay];
+	return drops[DROP_esp_icv] + drops[DROP_esp_budget];
+}
+
+// What wrong check values take of the worker's time, and how many of them are computed: at this load, without
+// what the guard had saved up.
+static void report_checks(struct result *r, double pps, enum bogus_kind kind)
+{
+	struct esp_guard *guard = &workers[0].esp->guard;
+	uint64_t checked = workers[0].stats.drops[DROP_esp_icv], start = rte_rdtsc();
+	const struct traffic_offer *o;
+	double elapsed;
+
+	guard->tokens = 0;
+	guard->filled_tsc = start;
+	o = offer(pps, FLOOD_MS, kind);
+	esp_guard_turn(guard, rte_rdtsc());
+	elapsed = (double)(guard->filled_tsc - start);
+	checked = workers[0].stats.drops[DROP_esp_icv] - checked;
+	report_sample(r, "time_percent",
+		100 * (elapsed / ESP_GUARD_SHARE - (double)guard->tokens) / elapsed);
+	report_sample(r, "checked_percent", 100.0 * (double)checked / (double)o->n_bogus);
+}
+
+// What one bogus packet costs, when there is nothing else and more of them than any budget is for.
+static double bogus_alone(enum bogus_kind kind, uint64_t packets)
+{
+	bool stop = false;
+	pthread_t thread = helper_start(main_run, &stop);
+	uint64_t start;
+	double ns;
+
+	traffic_begin(&site_traffic[0], TRAFFIC_BOGUS, packets);
+	site_traffic[0].offer.bogus = kind;
+	__atomic_store_n(&worker_stop, false, __ATOMIC_RELAXED);
+	start = rte_rdtsc();
+	worker_run(&workers[0]);
+	ns = row_ns_since(start) / (double)site_traffic[0].done;
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	return ns;
+}
+
+// The generator alone.
+static double made(void)
+{
+	uint64_t start = rte_rdtsc();
+
+	__atomic_store_n(&worker_stop, false, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&worker_stop, __ATOMIC_RELAXED)) {
+		struct rte_mbuf *pkts[BURST];
+
+		rte_pktmbuf_free_bulk(pkts, rte_eth_rx_burst(0, 0, pkts, BURST));
+	}
+	return row_ns_since(start) / (double)site_traffic[0].done;
+}
+
+double row_made(struct result *r, const struct row *row, uint64_t packets)
+{
+	site_traffic[0].bursts = r->bursts;
+	traffic_begin(&site_traffic[0], row->traffic, packets);
+	return made();
+}
+
+// Returns: false when one was dropped for another reason than it should, said.
+static bool report_alone(struct result *r, const struct row *row, uint64_t packets)
+{
+	uint64_t dropped = esp_drops(row->bogus);
+
+	report_sample(r, "alone_ns", bogus_alone(row->bogus, packets));
+	dropped = esp_drops(row->bogus) - dropped;
+	if (bogus_is_esp(row->bogus) && dropped != site_traffic[0].offer.n_bogus) {
+		fprintf(stderr, "%s: %llu of %llu dropped as they should\n", row->name,
+			(unsigned long long)dropped,
+			(unsigned long long)site_traffic[0].offer.n_bogus);
+		return false;
+	}
+	traffic_begin(&site_traffic[0], TRAFFIC_BOGUS, packets);
+	site_traffic[0].offer.bogus = row->bogus;
+	report_sample(r, "made_ns", made());
+	return true;
+}
+
+// Offers a load of which half is bogus. Returns: per cent lost but for what was due in the machine's gaps.
+static double lost_at(double pps, enum bogus_kind bogus)
+{
+	const struct traffic_offer *o = offer(pps, FLOOD_MS, bogus);
+
+	return 100.0 * (double)(o->lost - o->lost_in_gaps) / (double)o->position;
+}
+
 double row_flood(struct result *r, const struct row *row, uint64_t packets)
 {
-	double pps = no_loss_pps * LOAD_PERCENT / 100, lost, calm; // in all
+	double pps = no_loss_pps * LOAD_PERCENT / 100, lost, calm, ns; // in all
 	const struct traffic_offer *o;
 
-	(void)packets;
 	if (pps == 0) {
 		fprintf(stderr, "%s: needs the row no_loss before it\n", row->name);
 		return -1;
@@ -290,5 +390,9 @@ double row_flood(struct result *r, const struct row *row, uint64_t packets)
 		r, "lost_in_gaps_percent", 100.0 * (double)o->lost_in_gaps / (double)o->position);
 	report_sample(r, "lost_calm_percent", calm);
 	report_extra(r, "offered_mpps", pps / 1e6);
-	return FLOOD_MS * 1e6 / (double)(o->position - o->lost);
+	ns = FLOOD_MS * 1e6 / (double)(o->position - o->lost);
+	report_sample(r, "lost_beside_percent", lost_at(2 * pps, row->bogus));
+	if (row->bogus == BOGUS_ESP_CHECK || row->bogus == BOGUS_ESP_CHECK_PEER)
+		report_checks(r, pps, row->bogus);
+	return report_alone(r, row, packets) ? ns : -1;
 }

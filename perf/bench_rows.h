@@ -36,7 +36,9 @@ double row_churn(struct result *r, const struct row *row, uint64_t packets);
 // Two workers, each with a queue of its own, on the same mobiles; and each on a half of them.
 double row_two_workers(struct result *r, const struct row *row, uint64_t packets);
 double row_two_separate(struct result *r, const struct row *row, uint64_t packets);
-// The highest load without loss, as ns a packet; and the loss at 0.6 of it when half of it is bogus (what
-// is lost are legal packets as often as bogus ones).
+// The generator alone.
+double row_made(struct result *r, const struct row *row, uint64_t packets);
+// The highest load without loss, as ns a packet; and what is lost when half of all is bogus: at 0.6 of it,
+// and with 0.6 of it legal (lost are legal packets as often as bogus ones).
 double row_no_loss(struct result *r, const struct row *row, uint64_t packets);
 double row_flood(struct result *r, const struct row *row, uint64_t packets);

@@ -11,6 +11,7 @@
 #include <rte_ethdev.h>
 
 #include "dataplane/anchor.h"
+#include "dataplane/esp_worker.h"
 #include "dataplane/fib.h"
 #include "dataplane/police.h"
 #include "dataplane/port.h"
@@ -64,6 +65,7 @@ static void anchors_fill(void)
 	agent.outer.vtc_flow_be = rte_cpu_to_be_32(6u << 28);
 	agent.outer.src = traffic_agent;
 	anchor_agents[0] = &agent;
+	anchor_agents_end = 1;
 	home.prefix = traffic_agent;
 	ip6_mask(&home.prefix, home.prefix_len);
 	anchor_home_prefixes[1] = &home;
@@ -200,6 +202,52 @@ double site_bind(uint32_t n)
 	n_bindings = n;
 	retired_packets = 0;
 	return n / ((double)(rte_rdtsc() - start) / (double)rte_get_tsc_hz());
+}
+
+static int secure(uint32_t mobile)
+{
+	enum { KEYS = 16 + 20 };
+	_Alignas(8) uint8_t record[sizeof(struct api_sa_set) + KEYS + 4] = { 0 };
+	struct api_sa_set *set = (void *)record;
+
+	*set = (struct api_sa_set){ .slot = mobile + 1,
+		.spi = BOGUS_SPI + mobile,
+		.use = API_SA_SIGNALLING,
+		.direction = API_SA_IN,
+		.encryption = API_SA_AES_CBC,
+		.authentication = API_SA_HMAC_SHA1_96,
+		.enc_key_len = 16,
+		.auth_key_len = 20,
+		.replay_window = 64,
+		.home = traffic_home(mobile) };
+	memcpy(set->keys, &mobile, sizeof(mobile));
+	return sa_set(set, 0, &traffic_agent);
+}
+
+int site_secure(void)
+{
+	uint32_t n = site_traffic[0].n_mobiles < SITE_SAS ? site_traffic[0].n_mobiles : SITE_SAS;
+
+	for (uint32_t i = 0; i < n; i++) {
+		int error = secure(i);
+
+		if (error != 0)
+			return error;
+	}
+	for (uint32_t i = 1; i <= sa_places(); i++) {
+		struct sa *sa = (struct sa *)(uintptr_t)sa_at(i);
+		struct ip6 care_of;
+
+		if (sa == NULL)
+			continue;
+		care_of = traffic_care_of(sa->spi - BOGUS_SPI);
+		sa->peer = esp_guard_source(&workers[0].esp->guard, &care_of);
+		for (uint64_t number = 1; number <= BOGUS_USED; number++)
+			replay_mark(&sa->replay, number);
+	}
+	for (unsigned int q = 0; q < SITE_WORKERS; q++)
+		site_traffic[q].n_sas = n;
+	return 0;
 }
 
 void site_unbind(void)

@@ -10,7 +10,10 @@
 #include "dataplane/worker.h"
 #include "perf/bench_traffic.h"
 
-enum { SITE_WORKERS = 2 };
+enum {
+	SITE_WORKERS = 2,
+	SITE_SAS = 65536, // mobiles with an SA at most
+};
 
 // Of each worker's queue.
 extern struct traffic site_traffic[SITE_WORKERS];
@@ -22,6 +25,11 @@ void site_stop(void);
 // Makes a table of n bindings and gives it to the workers. Returns: bindings per second, 0 on failure.
 double site_bind(uint32_t n);
 void site_unbind(void);
+
+// Gives the first SITE_SAS mobiles an inbound SA for signalling each, that has seen the numbers up to
+// BOGUS_USED from the mobile's care-of address. After sa_init and site_bind.
+// Returns: 0 or negative errno.
+int site_secure(void);
 
 // Lets worker 0 be what it is when it is the only one, or one of two that share all bindings.
 void site_set_alone(bool is_alone);

@@ -144,6 +144,12 @@ static inline void put_mixed(struct traffic *t, struct rte_mbuf *m)
 		put_up(t, m);
 }
 
+static inline void put_bogus(struct traffic *t, struct rte_mbuf *m)
+{
+	bogus_put(m, t->offer.bogus, &t->random, t->n_mobiles, t->n_sas);
+	t->offer.n_bogus++;
+}
+
 static void put_all(struct traffic *t, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t i;
@@ -160,6 +166,10 @@ static void put_all(struct traffic *t, struct rte_mbuf **pkts, uint16_t n)
 	case TRAFFIC_UP:
 		for (i = 0; i < n; i++)
 			put_up(t, pkts[i]);
+		break;
+	case TRAFFIC_BOGUS:
+		for (i = 0; i < n; i++)
+			put_bogus(t, pkts[i]);
 		break;
 	case TRAFFIC_MIXED:
 		for (i = 0; i < n; i++)
@@ -203,7 +213,7 @@ static inline void put_offered(struct traffic *t, struct rte_mbuf *m)
 	struct traffic_offer *o = &t->offer;
 
 	if (o->bogus != BOGUS_NONE && o->position % 2 != 0)
-		bogus_put(m, o->bogus, &t->random, t->n_mobiles);
+		put_bogus(t, m);
 	else
 		put_down(t, m);
 	o->position++;

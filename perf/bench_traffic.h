@@ -19,6 +19,7 @@ enum traffic_kind {
 	TRAFFIC_DOWN, // to home addresses
 	TRAFFIC_UP, // out of tunnels
 	TRAFFIC_MIXED, // a tenth plain, the rest half down, half up
+	TRAFFIC_BOGUS, // nothing but what offer.bogus says
 };
 
 enum {
@@ -38,6 +39,7 @@ struct traffic_offer {
 	enum bogus_kind bogus;
 	uint64_t position; // packets of the schedule that are taken or lost
 	uint64_t lost, lost_in_gaps; // of both kinds; the second are among the first
+	uint64_t n_bogus; // that were handed out
 };
 
 // Of one receive queue, used by the worker that polls it.
@@ -45,6 +47,7 @@ struct traffic {
 	enum traffic_kind kind;
 	uint64_t random;
 	uint32_t first_mobile, n_mobiles; // that take part
+	uint32_t n_sas; // of them, the first, have an SA for signalling
 	uint32_t turn;
 	uint64_t left; // packets until worker_stop is set
 	uint64_t done; // packets handed out since traffic_begin

@@ -18,6 +18,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/rcu.h"
+#include "dataplane/sa.h"
 #include "perf/bench_rows.h"
 
 enum {
@@ -102,6 +103,7 @@ static double lines_round(struct result *r, const struct row *row, uint64_t pack
 
 static const struct row rows[] = {
 	{ .name = "mac", mac_round, TRAFFIC_DOWN },
+	{ .name = "made", row_made, TRAFFIC_DOWN },
 	{ .name = "encap", row_worker, TRAFFIC_DOWN },
 	{ .name = "decap", row_worker, TRAFFIC_UP },
 	{ .name = "mixed", row_worker, TRAFFIC_MIXED },
@@ -112,6 +114,13 @@ static const struct row rows[] = {
 	{ .name = "flood_host", row_flood, .bogus = BOGUS_HOST, .needs_helper = true },
 	{ .name = "flood_fragment", row_flood, .bogus = BOGUS_FRAGMENT, .needs_helper = true },
 	{ .name = "flood_headers", row_flood, .bogus = BOGUS_HEADERS, .needs_helper = true },
+	{ .name = "flood_esp", row_flood, .bogus = BOGUS_ESP_UNKNOWN, .needs_helper = true },
+	{ .name = "flood_check", row_flood, .bogus = BOGUS_ESP_CHECK, .needs_helper = true },
+	{ .name = "flood_check_peer",
+		row_flood,
+		.bogus = BOGUS_ESP_CHECK_PEER,
+		.needs_helper = true },
+	{ .name = "flood_replay", row_flood, .bogus = BOGUS_ESP_REPLAY, .needs_helper = true },
 	{ .name = "two_workers", row_two_workers, .needs_helper = true },
 	{ .name = "two_separate", row_two_separate, .needs_helper = true },
 	{ .name = "memory_lines", lines_round, .needs_lines = true },
@@ -170,6 +179,23 @@ static int lines_start(void)
 	return 0;
 }
 
+static bool deaf(const struct sa *sa, enum api_sa_event_type event)
+{
+	(void)sa;
+	(void)event;
+	return true;
+}
+
+// A table of SAs, which no row without need shall have beside it.
+static int sas_start(void)
+{
+	bool are_wanted = false;
+
+	for (unsigned int i = 0; i < N_ROWS; i++)
+		are_wanted |= is_wanted[i] && bogus_is_esp(rows[i].bogus);
+	return are_wanted ? sa_init(SITE_SAS + 1, deaf) : 0;
+}
+
 // Rows of one number of bindings. Round 0 warms up and does not count.
 static int measure(uint32_t n, unsigned int rounds, uint64_t packets)
 {
@@ -178,6 +204,10 @@ static int measure(uint32_t n, unsigned int rounds, uint64_t packets)
 
 	if (inserts_per_s == 0) {
 		fprintf(stderr, "no memory for %u bindings\n", n);
+		return -1;
+	}
+	if (sa_is_on && site_secure() != 0) {
+		fprintf(stderr, "no security associations\n");
 		return -1;
 	}
 	for (unsigned int round = 0; round <= rounds; round++) {
@@ -251,7 +281,8 @@ int main(int argc, char **argv)
 	}
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	if (rte_eal_init(argc - eal, argv + eal) < 0 || site_start() != 0 || lines_start() != 0)
+	if (rte_eal_init(argc - eal, argv + eal) < 0 || sas_start() != 0 || site_start() != 0 ||
+		lines_start() != 0)
 		return EXIT_FAILURE;
 	if (!rows_helper_init(&cpus))
 		rows_leave_out();
@@ -260,6 +291,7 @@ int main(int argc, char **argv)
 	if (error == 0 && json != NULL)
 		error = report_write(json);
 	site_stop();
+	sa_free();
 	if (lines != NULL)
 		munmap(lines, (size_t)LINE_BYTES << LINES_LOG2);
 	rte_eal_cleanup();

@@ -71,6 +71,11 @@ def slower(result, name, factor):
 def test_goals_are_judged_by_their_limits(result):
     result["rows"] += [{"row": name, "bindings": 1000, "cpu_us": {"rounds": us}}
                        for name, us in (("reg_secured", [2.5, 2.9, 9.0]), ("reg_open", [2.2, 2.6, 2.0]))]
+    beside = {"flood_check": {"lost_beside_percent": [24.0], "time_percent": [4.95]},
+              "flood_esp": {"lost_beside_percent": [2.0], "alone_ns": [90.0], "made_ns": [10.0]}}
+    result["rows"] += [{"row": name, "bindings": 1000, "extra": {
+        key: {"rounds": rounds} for key, rounds in extra.items()}} for name, extra in beside.items()]
+    result["rows"].append(row("made", 1000, 8.0))
     table = {goal["id"]: goal for goal in goals.table(result)}
     assert table["encap_1k"]["median"] == pytest.approx(8 / 28, rel=0.02)
     assert table["encap_1k"]["mark"] == "must"
@@ -81,6 +86,9 @@ def test_goals_are_judged_by_their_limits(result):
     assert table["memory"]["mark"] == "must"
     assert table["churn"]["mark"] == "aim"
     assert table["two_exact"]["mark"] == table["two_workers"]["mark"] == "aim"
+    assert table["flood_beside"]["median"] == 24.0 and table["flood_beside"]["mark"] == "MISSED"
+    assert table["flood_cost"]["median"] == pytest.approx(80 / 20, rel=0.05)
+    assert table["check_time"]["median"] == 4.95 and table["check_time"]["mark"] == "aim"
     assert table["secured"]["median"] == pytest.approx(0.3) and table["secured"]["mark"] == "aim"
     assert table["flood"]["median"] == pytest.approx(0.29) and table["flood"]["mark"] == "MISSED"
 
@@ -105,7 +113,7 @@ def test_what_was_not_measured_is_said(result):
     assert marks["encap_10m"] == marks["misses"] == marks["memory"] == "-"
     result["table"] = goals.table(result)
     text = "\n".join(show.lines(result))
-    assert text.count("not measured") == 3 + 4 + 9  # and no registrations at all
+    assert text.count("not measured") == 3 + 4 + 12  # and no registrations at all
     assert "WITHOUT a network card" in text
 
 
@@ -191,6 +199,8 @@ def test_smoke_run(root, tmp_path):
         assert by_name[name]["cpu_us"]["min"] > 0
         assert by_name[name]["extra"]["refused"] == by_name[name]["extra"]["lost"] == 0
     assert by_name["reg_restart"]["extra"]["seconds"] > 0
+    checks = by_name["flood_check"]["extra"]  # every one dropped for its reason, or the bench had failed
+    assert 0 < checks["time_percent"]["max"] < 10 and checks["checked_percent"]["max"] < 100
     assert found["table"] and found["machine"]["tsc_hz"] > 1e8
     tree.fromstring((tmp_path / "chart.svg").read_text())
     tables = (tmp_path / "tables.md").read_text()
