@@ -8,12 +8,29 @@ import time
 
 import invariants
 import planted
+from harness import sas
 from harness.lab import Lab, network
+from harness.sealed import Sealed
 from plain import PlainPath
 from probe import Probe
 from roamers import Roamers
 
 N_OPEN, N_AUTH = 4, 2
+SEALED = "2001:db8:3::"  # the network with authentication ipsec, where a bed has one
+
+
+def sealed_lists(n):
+    """Associations of n mobiles by home address: as RFC 3776 would have them for signalling; payload in
+    the clear under a check value, so that the probes can be read on the wire."""
+    made = {}
+    for i in range(n):
+        both = sas.associations(0x10000 + 16 * i, ("signalling",), encryption="aes-cbc",
+                                authentication="hmac-sha1-96")
+        both += sas.associations(0x10008 + 16 * i, ("payload",), encryption="null",
+                                 authentication="hmac-sha256-128")
+        made[f"{SEALED}{0x100 + i:x}"] = both
+    return made
+
 
 class Run:
     """What one run of a fault saw."""
@@ -57,8 +74,15 @@ class Bed:
         judges_form = how.pop("judges_form", True)
         self.n_probed = how.pop("n_probed", N_OPEN)
         prepare = how.pop("prepare", None)
-        self.lab = Lab([network("open", 1), network("auth", 2, "auth-option")],
-                       planted.SUBSCRIBERS, **how)
+        listed = sealed_lists(how.pop("n_sealed", 0))
+        networks = [network("open", 1), network("auth", 2, "auth-option")]
+        if listed:
+            networks.append(network("sealed", 3, "ipsec", protect=["signalling"]))
+        self.lab = Lab(networks, planted.SUBSCRIBERS + [
+            {"home_addresses": [home], "security_associations": one} for home, one in listed.items()],
+            **how)
+        self.sealed = [Sealed(self.lab, self.lab.networks["sealed"], 0x4000 + i, home, one)
+                       for i, (home, one) in enumerate(listed.items())]
         self.lab.judges_form = judges_form
         self.box = self.lab.box
         self.box.config["telemetry"] = {"listen": "[::1]:9273"}

@@ -3,6 +3,7 @@
 """Floods beside legal traffic on the same port, as ratios: what the same traffic suffers from as many
 harmless packets is what the machine costs, the rest is what the attack does."""
 
+import contextlib
 import dataclasses
 import ipaddress
 import time
@@ -116,14 +117,14 @@ def _frames(lab, packets):
 class Measurement:
     """Legal traffic out of the tunnels of some mobiles, on the port that the flood comes in by."""
 
-    def __init__(self, run):
+    def __init__(self, run, signallers=None):
         self.run, self.lab = run, run.bed.lab
         self.mobiles = [self.lab.mobile() for _ in range(4)]
         for one in self.mobiles:
             one.register()
         self.legal = _frames(self.lab, [bytes(one.tunnelled(one.up_inner(bytes(64))))
                                         for one in self.mobiles] * 16)
-        self.signallers = [self.lab.mobile() for _ in range(8)]
+        self.signallers = signallers or [self.lab.mobile() for _ in range(8)]
 
     def _through(self):
         return sum(self.run.bed.box.binding(one.home)["packets_up"] for one in self.mobiles)
@@ -181,27 +182,33 @@ class Measurement:
                      other.sent / other.took_s)
 
 
+def flood(run, packets, signallers=None, during=contextlib.nullcontext):
+    """Sends packets beside legal traffic, within the block that during() gives, while signallers register,
+    and judges it."""
+    lab = run.bed.lab
+    with wire.only((lab.access, lab.core), probe.FILTER):
+        measurement = Measurement(run, signallers)
+        best = measurement.no_loss_per_s(0.5 if run.is_quick else 1)
+        run.require(best is not None, f"packets are lost at {FIRST_PER_S} a second")
+        if best is None:
+            return
+        per_s, length_s = int(0.6 * best), 2 if run.is_quick else 5
+        control = measurement.phase(per_s, harmless(packets), length_s)
+        with during():
+            attack = measurement.phase(per_s, packets, length_s)
+    run.note(f"F0 {best}/s, legal {per_s}/s")
+    run.note(f"harmless beside: {control}")
+    run.note(f"attack beside:   {attack}")
+    run.require(attack.loss <= control.loss + LOSS_BAR, "the attack costs legal traffic")
+    run.require(attack.p99_s <= LATENCY_BAR * control.p99_s + SLACK_S,
+                "the attack makes legal traffic late")
+    run.require(attack.heard == attack.asked, "mobiles were not heard in three tries")
+    run.require(attack.bytes_out <= attack.bytes_in, "more was sent than came")
+
+
 def _flood(make):
     def fault(run):
-        lab = run.bed.lab
-        with wire.only((lab.access, lab.core), probe.FILTER):
-            measurement = Measurement(run)
-            best = measurement.no_loss_per_s(0.5 if run.is_quick else 1)
-            run.require(best is not None, f"packets are lost at {FIRST_PER_S} a second")
-            if best is None:
-                return
-            packets, per_s = make(lab), int(0.6 * best)
-            length_s = 2 if run.is_quick else 5
-            control = measurement.phase(per_s, harmless(packets), length_s)
-            attack = measurement.phase(per_s, packets, length_s)
-        run.note(f"F0 {best}/s, legal {per_s}/s")
-        run.note(f"harmless beside: {control}")
-        run.note(f"attack beside:   {attack}")
-        run.require(attack.loss <= control.loss + LOSS_BAR, "the attack costs legal traffic")
-        run.require(attack.p99_s <= LATENCY_BAR * control.p99_s + SLACK_S,
-                    "the attack makes legal traffic late")
-        run.require(attack.heard == attack.asked, "mobiles were not heard in three tries")
-        run.require(attack.bytes_out <= attack.bytes_in, "more was sent than came")
+        flood(run, make(run.bed.lab))
     fault.__doc__ = make.__doc__
     return fault
 
