@@ -11,6 +11,7 @@
 
 #include "controlplane/bcache.h"
 #include "controlplane/hindex.h"
+#include "controlplane/prefault.h"
 
 enum { MARK_BITS = 64, NEXT_BUDGET = 65536, OLD_HOLD_BUDGET = 256 };
 
@@ -155,6 +156,19 @@ void bcache_free(struct bcache *bc)
 	for (unsigned int i = 0; i < N_MARKS; i++)
 		free(bc->marks[i].bits);
 	free(bc);
+}
+
+void bcache_populate(const struct bcache *bc, uint32_t from, uint32_t to)
+{
+	prefault_now(&bc->slab[from], (size_t)(to - from) * sizeof(*bc->slab));
+}
+
+void bcache_prefault(const struct bcache *bc, uint32_t from, uint32_t to, struct prefault *prefault)
+{
+	// Homes and MN-IDs are met at random, records more or less in their order.
+	hindex_prefault(&bc->by_home, prefault);
+	hindex_prefault(&bc->by_mn_id, prefault);
+	prefault_add(prefault, &bc->slab[from], (size_t)(to - from) * sizeof(*bc->slab));
 }
 
 static void push_free(struct bcache *bc, uint32_t handle)

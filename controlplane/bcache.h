@@ -65,6 +65,7 @@ struct bcache_key {
 static_assert(sizeof(struct bcache_key) == 20, "hashed as bytes");
 
 struct bcache;
+struct prefault;
 
 // Counts of records by state; max_bindings is the limit for live plus reserved.
 struct bcache_counts {
@@ -106,6 +107,13 @@ int bcache_reserve_at(struct bcache *bc, uint32_t handle);
 // Returns: 0, or -EEXIST (another handle has this home address; nothing is changed. Only a replay
 // over a reboot with a wrong clock can meet it: the later of the two in the log is the newer one).
 int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value);
+
+// Fetches fresh memory for the records from..to-1 from the kernel, now.
+void bcache_populate(const struct bcache *bc, uint32_t from, uint32_t to);
+
+// Has that done for all that records from..to-1 will need, but they come first.
+void bcache_prefault(
+	const struct bcache *bc, uint32_t from, uint32_t to, struct prefault *prefault);
 
 // Fetches the memory of bcache_reserve_at and bcache_set of a new record to come.
 void bcache_fetch(const struct bcache *bc, uint32_t handle, const struct bce *value);

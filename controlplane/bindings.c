@@ -7,10 +7,14 @@
 #include <errno.h>
 
 #include "controlplane/mgmt.h"
+#include "controlplane/prefault.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
-enum { EXPIRE_BATCH = 512 }; // of a turn of the loop: half a millisecond of it
+enum {
+	EXPIRE_BATCH = 512, // of a turn of the loop: half a millisecond of it
+	FETCHED_STEP = 1 << 15, // records whose memory is fetched together
+};
 
 // How long ago a binding may have ended for the dataplane still to be told so explicitly after a
 // start: always. What was not named would count as stale there, and the sweep guard would take a long
@@ -239,7 +243,6 @@ static int restore_one(void *arg, const struct store_entry *entry)
 	struct bce bce = entry->bce;
 	int error;
 
-	drop_older(control, &bce);
 	bce.care_of.agent = networks_keep_agent(&control->networks, &entry->agent);
 	if (bce.care_of.agent == NETWORKS_NO_AGENT)
 		return -ENOSPC;
@@ -247,7 +250,13 @@ static int restore_one(void *arg, const struct store_entry *entry)
 	error = bcache_reserve_at(control->bcache, entry->handle);
 	if (error != 0)
 		return error;
-	bindings_apply(control, entry->handle, &bce);
+	if (bcache_set(control->bcache, entry->handle, &bce) == -EEXIST) {
+		drop_older(control, &bce);
+		error = bcache_set(control->bcache, entry->handle, &bce);
+		assert(error == 0);
+	}
+	count(control, &bce, 1);
+	wheel_arm(control->wheel, entry->handle, bce.expires_ns);
 	if (bce.state == BCE_HOLD)
 		bcache_mark_dirty(control->bcache, entry->handle);
 	restore->n_live += bce.state == BCE_LIVE;
@@ -264,6 +273,31 @@ static void restore_expected(void *arg, const struct store_entry *entry)
 	wheel_fetch(control->wheel, entry->handle);
 }
 
+// Fetches what the entries of the store will need. A few in a large table have no need of it.
+static struct prefault *prefault_begun(const struct control *control)
+{
+	struct prefault *prefault = prefault_new();
+	uint32_t n = store_handles(control->store);
+
+	if (n >= control->config->dataplane.max_bindings / 8)
+		bcache_prefault(control->bcache, control->n_fetched, n, prefault);
+	wheel_prefault(control->wheel, n, prefault);
+	prefault_begin(prefault);
+	return prefault;
+}
+
+bool bindings_expect(void *arg, uint32_t n)
+{
+	struct control *control = arg;
+	uint32_t to = control->n_fetched + FETCHED_STEP;
+
+	if (n < to)
+		return false;
+	bcache_populate(control->bcache, control->n_fetched, to);
+	control->n_fetched = to;
+	return true;
+}
+
 int bindings_restore(struct control *control)
 {
 	static const struct store_replay_fns fns = { .take = restore_one,
@@ -271,8 +305,10 @@ int bindings_restore(struct control *control)
 	uint64_t begin_ns = clock_mono_ns();
 	struct store_time now = control_time();
 	struct restore restore = { .control = control, .now_ns = now.boot_ns };
+	struct prefault *prefault = prefault_begun(control);
 	int error = store_replay(control->store, now, RESTORE_ENDED_NS, &fns, &restore);
 
+	prefault_end(prefault);
 	if (error != 0)
 		return error;
 	log_info("restored bindings=%u held=%u took_ms=%llu", restore.n_live, restore.n_held,

@@ -26,6 +26,10 @@ int bindings_end(struct control *control, const uint32_t handles[], unsigned int
 // Returns: true when more may be due.
 bool bindings_expire(struct control *control);
 
+// Fetches memory for the records of so many handles, a little of it, while the store is being checked:
+// its meanwhile, with the control as ctx. Returns: false when there is nothing to do.
+bool bindings_expect(void *control, uint32_t n_handles);
+
 // Fills the binding cache from the store: what lives, and what ended, however long ago (the dataplane
 // is told so). What the configuration has no home prefix or agent for becomes BCE_UNSERVED: an
 // acknowledged binding does not end by a mistake in a file.

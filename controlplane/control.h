@@ -48,6 +48,7 @@ struct control {
 	struct subscriber_secured *sas_secrets; // locked memory for those that are being sent
 	struct store *store;
 	struct bcache *bcache;
+	uint32_t n_fetched; // records whose memory was fetched before the store was read
 	struct wheel *wheel;
 	struct auth *auth;
 	struct link *link;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "controlplane/hindex.h"
+#include "controlplane/prefault.h"
 
 static size_t size_bytes(const struct hindex *ix)
 {
@@ -26,6 +27,11 @@ int hindex_init(struct hindex *ix, uint32_t n_entries)
 	}
 	madvise(ix->slots, size_bytes(ix), MADV_HUGEPAGE);
 	return 0;
+}
+
+void hindex_prefault(const struct hindex *ix, struct prefault *prefault)
+{
+	prefault_add(prefault, ix->slots, size_bytes(ix));
 }
 
 void hindex_fini(struct hindex *ix)

@@ -10,6 +10,8 @@
 
 #define HINDEX_NONE UINT32_MAX
 
+struct prefault;
+
 // A slot; ref 0 = empty, so that fresh pages are an empty index.
 struct hindex_slot {
 	uint32_t tag;
@@ -24,6 +26,9 @@ struct hindex {
 // Makes room for n_entries at a load of at most three quarters. Returns: 0 or -ENOMEM.
 int hindex_init(struct hindex *ix, uint32_t n_entries);
 void hindex_fini(struct hindex *ix);
+
+// Has all of its memory fetched.
+void hindex_prefault(const struct hindex *ix, struct prefault *prefault);
 
 // The entry in slot *pos or behind it whose tag is that of the hash, with *pos its slot; HINDEX_NONE
 // at the end of the cluster, with *pos the empty slot. Start with *pos = hindex_start.

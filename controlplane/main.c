@@ -162,16 +162,18 @@ static int open_state(struct control *control)
 
 	if (error != 0)
 		return fail("boot id", -error);
+	control->bcache = bcache_new(max_bindings);
+	control->wheel = wheel_new(options.n_slots, clock_boot_ns());
+	if (control->bcache == NULL || control->wheel == NULL)
+		return fail("binding cache", ENOMEM);
+	options.meanwhile = bindings_expect;
+	options.meanwhile_ctx = control;
 	control->store = store_open(&options, err);
 	if (control->store == NULL) {
 		error = errno;
 		log_err("start_failed what=store dir=%s error=\"%s\"", control->state_dir, err);
 		return -error;
 	}
-	control->bcache = bcache_new(max_bindings);
-	control->wheel = wheel_new(options.n_slots, clock_boot_ns());
-	if (control->bcache == NULL || control->wheel == NULL)
-		return fail("binding cache", ENOMEM);
 	error = networks_set(&control->networks, control->config);
 	if (error != 0)
 		return fail("home networks", -error);

@@ -222,7 +222,7 @@ static int check(const char *state_dir, const char *path)
 
 	if (access(path, F_OK) != 0)
 		return errno == ENOENT ? 0 : -errno;
-	error = store_file_in_child(check_here, path, NULL);
+	error = store_file_in_child(check_here, path, NULL, NULL);
 	if (error != -EBADMSG)
 		return error;
 	snprintf(aside, sizeof(aside), "%s/" DAMAGED_NAME, state_dir);

@@ -93,12 +93,22 @@ static bool no_entries(void *ctx, struct store_entry *out)
 	return false;
 }
 
+static bool work_meanwhile(void *arg)
+{
+	const struct store *s = arg;
+	uint64_t n = __atomic_load_n(&s->log.newest->n_live, __ATOMIC_RELAXED); // the child's
+
+	return s->options.meanwhile(s->options.meanwhile_ctx, (uint32_t)n);
+}
+
 // Checks the file that is there, and opens it. What the check has seen of the log is what it is.
 static int open_old(struct store *s)
 {
 	struct store_log *log = &s->log;
 	struct store_log_noting noting = { .newest = log->newest, .n_slots = log->n_slots };
-	int err = store_file_check(s->path, store_log_note, &noting);
+	const struct store_file_meanwhile meanwhile = { .ctx = s, .work = work_meanwhile };
+	int err = store_file_check(
+		s->path, store_log_note, &noting, s->options.meanwhile != NULL ? &meanwhile : NULL);
 
 	if (err == 0)
 		err = store_file_open(&log->file, s->path, map_bytes(s), env_flags(s));
@@ -202,7 +212,7 @@ void store_close(struct store *s)
 	free(s);
 }
 
-enum { AHEAD = 32 }; // entries that are expected before the first of them is taken
+enum { AHEAD = 32 }; // entries whose memory is fetched together
 
 struct replay {
 	struct store *store;
@@ -211,7 +221,11 @@ struct replay {
 	const struct store_replay_fns *fns;
 	void *ctx;
 	unsigned int n;
-	struct store_entry entries[AHEAD];
+	struct {
+		uint64_t number;
+		int64_t left_ns; // until the end that the record carries; negative when it has passed
+		struct store_entry entry;
+	} gathered[AHEAD];
 };
 
 // How long until the end that the record carries; negative when it has passed.
@@ -227,15 +241,39 @@ static int64_t left_ns(const struct replay *p, const struct record *r)
 	return left > (int64_t)most ? (int64_t)most : left;
 }
 
+// Keeps what is the newest of its handle and not too old, in its order; forgets what is too old.
+static void keep_newest(struct replay *p)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < p->n; i++) {
+		uint32_t handle = p->gathered[i].entry.handle;
+
+		if (p->store->log.newest->numbers[handle] != p->gathered[i].number)
+			continue;
+		if (p->gathered[i].left_ns + (int64_t)p->hold_ns <= 0) {
+			store_forget(p->store, handle);
+			continue;
+		}
+		if (n != i)
+			p->gathered[n] = p->gathered[i];
+		if (p->fns->expect != NULL)
+			p->fns->expect(p->ctx, &p->gathered[n].entry);
+		n++;
+	}
+	p->n = n;
+}
+
 // Hands over what was gathered.
 static int take_entries(struct replay *p)
 {
 	int err = 0;
 
+	keep_newest(p);
 	for (unsigned int i = 0; err == 0 && i < p->n; i++) {
-		err = p->fns->take(p->ctx, &p->entries[i]);
+		err = p->fns->take(p->ctx, &p->gathered[i].entry);
 		if (err == -ESTALE) {
-			store_forget(p->store, p->entries[i].handle);
+			store_forget(p->store, p->gathered[i].entry.handle);
 			err = 0;
 		}
 	}
@@ -246,22 +284,17 @@ static int take_entries(struct replay *p)
 static int replay_entry(void *ctx, uint64_t number, const struct record *r)
 {
 	struct replay *p = ctx;
-	struct store_entry *entry = &p->entries[p->n];
+	struct store_entry *entry = &p->gathered[p->n].entry;
 	int64_t left = left_ns(p, r);
 
-	if (p->store->log.newest->numbers[r->entry.handle] != number)
-		return 0;
-	if (left + (int64_t)p->hold_ns <= 0) {
-		store_forget(p->store, r->entry.handle);
-		return 0;
-	}
+	store_fetch(p->store, r->entry.handle);
+	p->gathered[p->n].number = number;
+	p->gathered[p->n].left_ns = left;
 	*entry = r->entry;
 	if (left < 0 && (uint64_t)-left > p->now.boot_ns)
 		entry->bce.expires_ns = 0;
 	else
 		entry->bce.expires_ns = p->now.boot_ns + (uint64_t)left;
-	if (p->fns->expect != NULL)
-		p->fns->expect(p->ctx, entry);
 	return ++p->n == AHEAD ? take_entries(p) : 0;
 }
 
@@ -394,6 +427,15 @@ uint64_t store_id(const struct store *s)
 uint64_t store_generation(const struct store *s)
 {
 	return s->log.newest->next - 1;
+}
+
+uint32_t store_handles(const struct store *s)
+{
+	uint32_t n = s->log.n_slots;
+
+	while (n > 0 && s->log.newest->numbers[n - 1] == 0)
+		n--;
+	return n;
 }
 
 struct store_stats store_stats(const struct store *s)

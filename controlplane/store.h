@@ -43,6 +43,10 @@ struct store_options {
 	uint32_t n_slots; // handles are below it: bcache_slots(max_bindings)
 	enum config_durability durability;
 	uint8_t boot_id[16]; // of this boot of the machine: store_boot_id
+	// Called again and again while the file is checked, with how many handles have been seen in it
+	// so far. A few milliseconds of work, or false = there is none now. NULL without.
+	bool (*meanwhile)(void *ctx, uint32_t n_handles);
+	void *meanwhile_ctx;
 };
 
 struct store_stats {
@@ -125,5 +129,8 @@ uint64_t store_id(const struct store *store);
 
 // Number of the newest entry; grows with every change, over restarts too.
 uint64_t store_generation(const struct store *store);
+
+// No entry has a handle from here on.
+uint32_t store_handles(const struct store *store);
 
 struct store_stats store_stats(const struct store *store);

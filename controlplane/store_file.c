@@ -12,7 +12,7 @@
 #include "controlplane/store_file.h"
 #include "dataplane/base/cursor.h"
 
-enum { HEAD_VERSION = 1, FILE_MODE = 0600 };
+enum { HEAD_VERSION = 1, FILE_MODE = 0600, IDLE_US = 1000 };
 
 // Entry 0.
 struct head_wire {
@@ -253,7 +253,23 @@ static int check_here(const char *path, void *ctx)
 	return err;
 }
 
-int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx)
+// Waits for the end of a child process, with something to do meanwhile. Returns: as waitpid.
+static pid_t await_child(pid_t pid, int *status, const struct store_file_meanwhile *meanwhile)
+{
+	pid_t ended = 0;
+
+	if (meanwhile == NULL)
+		return waitpid(pid, status, 0);
+	while (ended == 0) {
+		ended = waitpid(pid, status, WNOHANG);
+		if (ended == 0 && !meanwhile->work(meanwhile->ctx))
+			usleep(IDLE_US);
+	}
+	return ended;
+}
+
+int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx,
+	const struct store_file_meanwhile *meanwhile)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, old;
 	struct rlimit no_core = { 0 };
@@ -274,7 +290,7 @@ int store_file_in_child(int (*check)(const char *path, void *ctx), const char *p
 		signal(SIGABRT, SIG_DFL);
 		_exit(-check(path, ctx));
 	}
-	while (err == 0 && waitpid(pid, &status, 0) < 0) {
+	while (err == 0 && await_child(pid, &status, meanwhile) < 0) {
 		if (errno != EINTR)
 			err = -errno;
 	}
@@ -284,10 +300,11 @@ int store_file_in_child(int (*check)(const char *path, void *ctx), const char *p
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EBADMSG;
 }
 
-int store_file_check(
-	const char *path, int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx)
+int store_file_check(const char *path,
+	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx,
+	const struct store_file_meanwhile *meanwhile)
 {
 	struct check check = { .fn = fn, .ctx = ctx };
 
-	return store_file_in_child(check_here, path, &check);
+	return store_file_in_child(check_here, path, &check, meanwhile);
 }

@@ -32,16 +32,26 @@ int store_file_create(struct store_file *file, const char *path, size_t map_byte
 int store_file_open(struct store_file *file, const char *path, size_t map_bytes, unsigned flags);
 void store_file_close(struct store_file *file);
 
+// What the waiting process does while a child checks a file.
+struct store_file_meanwhile {
+	void *ctx;
+	bool (*work)(void *ctx); // a few milliseconds of it; false = there is none now
+};
+
 // Reads the whole file in a child process, which calls fn for every entry, as store_file_walk does: what
 // it is to leave behind must be in shared memory. Returns: 0; -EBADMSG (damaged, cut short, or not a
 // store); -EPROTONOSUPPORT (other version); what fn gave; or negative errno.
-int store_file_check(
-	const char *path, int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx);
+// meanwhile: NULL without.
+int store_file_check(const char *path,
+	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx,
+	const struct store_file_meanwhile *meanwhile);
 
 // Runs check (0 or negative errno) of a file in a child process, so that damage ends that one.
 // Returns: what check said, -EBADMSG (it ended by a signal), or negative errno.
 // ctx: as check gets it; what it is to leave behind there must be in shared memory.
-int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx);
+// meanwhile: NULL without.
+int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx,
+	const struct store_file_meanwhile *meanwhile);
 
 // Calls fn for every entry of the log in order; r is borrowed for the call. Stops when fn gives other
 // than 0. Returns: that, 0 at the end, -EBADMSG (an entry is damaged), or negative errno.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "controlplane/prefault.h"
 #include "controlplane/wheel.h"
 #include "dataplane/base/clock.h"
 
@@ -108,6 +109,11 @@ void wheel_fetch(const struct wheel *wheel, uint32_t handle)
 {
 	if (handle < wheel->n_slots)
 		__builtin_prefetch(&wheel->nodes[handle], 1);
+}
+
+void wheel_prefault(const struct wheel *wheel, uint32_t n_handles, struct prefault *prefault)
+{
+	prefault_add(prefault, wheel->nodes, (size_t)n_handles * sizeof(*wheel->nodes));
 }
 
 // Makes the ring of the next second the current one, which is empty.

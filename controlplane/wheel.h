@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct prefault;
 struct wheel;
 
 // A wheel for handles 0..n_slots-1, standing at now_ns. All times are CLOCK_BOOTTIME.
@@ -23,6 +24,9 @@ void wheel_arm(struct wheel *wheel, uint32_t handle, uint64_t at_ns);
 
 // Fetches the memory of a wheel_arm to come.
 void wheel_fetch(const struct wheel *wheel, uint32_t handle);
+
+// Has the memory of the handles below n_handles fetched.
+void wheel_prefault(const struct wheel *wheel, uint32_t n_handles, struct prefault *prefault);
 
 // Takes up to max handles whose time has come at now_ns; they are disarmed. The owner compares with
 // the record: when its end is later (it was refreshed), wheel_arm it again. Never gives a handle

@@ -536,6 +536,44 @@ static void test_rebuild_in_steps(void)
 	scratch_remove(dir);
 }
 
+static uint32_t most_seen, n_looks;
+
+static bool look(void *ctx, uint32_t n_handles)
+{
+	CU_ASSERT_PTR_EQUAL(ctx, &most_seen);
+	CU_ASSERT_TRUE(n_handles >= most_seen);
+	most_seen = n_handles;
+	n_looks++;
+	return n_looks < 3; // then it is idle
+}
+
+// Whoever waits for the check of a file can do something meanwhile.
+static void test_meanwhile(void)
+{
+	char dir[64];
+	struct store_options options = options_of(scratch_make(dir));
+	uint32_t h = 0;
+	struct store *s;
+
+	options.n_slots = 4000;
+	options.meanwhile = look;
+	options.meanwhile_ctx = &most_seen;
+	s = store_open(&options, err_text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT_EQUAL(n_looks, 0); // there was no file
+	CU_ASSERT_EQUAL(store_rebuild(s, t0, feed_many, &h), 0);
+	CU_ASSERT_EQUAL(store_handles(s), h);
+	store_close(s);
+	s = store_open(&options, err_text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT_TRUE(n_looks > 0);
+	CU_ASSERT_TRUE(most_seen <= h);
+	store_forget(s, h - 1);
+	CU_ASSERT_EQUAL(store_handles(s), h - 1);
+	store_close(s);
+	scratch_remove(dir);
+}
+
 static void write_file(const char *dir, const char *name, const void *data, size_t len)
 {
 	char path[96];
@@ -609,6 +647,7 @@ int main(void)
 		{ "a group too large", test_map_full },
 		{ "rebuild", test_rebuild },
 		{ "rebuild in steps", test_rebuild_in_steps },
+		{ "something to do while a file is checked", test_meanwhile },
 		{ "foreign and empty files", test_foreign },
 		{ "max_bindings lowered", test_slots },
 		{ "boot id", test_boot_id },
