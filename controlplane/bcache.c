@@ -20,6 +20,7 @@ enum mark {
 	MARK_DEL, // the dataplane is to be told that it is gone
 	MARK_SET, // the dataplane is to be told of it
 	MARK_REFUSED, // the dataplane has no place for it
+	MARK_HELD, // the dataplane is to be told of it, but later
 	N_MARKS,
 };
 
@@ -369,8 +370,10 @@ int bcache_set(struct bcache *bc, uint32_t handle, const struct bce *value)
 		bcache_clear_dirty(bc, handle);
 		mark(bc, value->state == BCE_LIVE ? MARK_SET : MARK_DEL, handle);
 	}
-	if (value->state != BCE_LIVE)
+	if (value->state != BCE_LIVE) {
 		unmark(bc, MARK_REFUSED, handle);
+		unmark(bc, MARK_HELD, handle);
+	}
 	return 0;
 }
 
@@ -401,6 +404,7 @@ int bcache_remove(struct bcache *bc, uint32_t handle)
 	hindex_remove(&bc->by_home, pos, home_hash_of, bc);
 	unlink_mn_id(bc, handle);
 	unmark(bc, MARK_REFUSED, handle);
+	unmark(bc, MARK_HELD, handle);
 	count_state(bc, bc->slab[handle].state, -1);
 	bc->n.n_free++;
 	push_free(bc, handle);
@@ -544,6 +548,7 @@ void bcache_mark_dirty(struct bcache *bc, uint32_t handle)
 {
 	const struct bce *bce = bcache_at(bc, handle);
 
+	unmark(bc, MARK_HELD, handle);
 	if (bce != NULL && bce->state != BCE_UNSERVED)
 		mark(bc, bce->state == BCE_LIVE ? MARK_SET : MARK_DEL, handle);
 }
@@ -608,6 +613,21 @@ bool bcache_is_refused(const struct bcache *bc, uint32_t handle)
 	return is_marked(bc, MARK_REFUSED, handle);
 }
 
+void bcache_mark_held(struct bcache *bc, uint32_t handle)
+{
+	mark(bc, MARK_HELD, handle);
+}
+
+void bcache_release_held(struct bcache *bc)
+{
+	uint32_t handles[MARK_BITS];
+	size_t n;
+
+	while ((n = take_marked(bc, MARK_HELD, handles, MARK_BITS)) > 0)
+		for (size_t i = 0; i < n; i++)
+			bcache_mark_dirty(bc, handles[i]);
+}
+
 struct bcache_counts bcache_counts(const struct bcache *bc)
 {
 	struct bcache_counts counts = bc->n;
@@ -615,5 +635,6 @@ struct bcache_counts bcache_counts(const struct bcache *bc)
 	counts.n_dirty_hold = bc->marks[MARK_DEL].n;
 	counts.n_dirty = bc->marks[MARK_DEL].n + bc->marks[MARK_SET].n;
 	counts.n_refused = bc->marks[MARK_REFUSED].n;
+	counts.n_held = bc->marks[MARK_HELD].n;
 	return counts;
 }

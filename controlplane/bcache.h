@@ -77,6 +77,7 @@ struct bcache_counts {
 	uint32_t n_dirty;
 	uint32_t n_dirty_hold; // of those, the ones in hold: the dataplane may still have them
 	uint32_t n_refused;
+	uint32_t n_held;
 	uint32_t n_free; // records without a state
 };
 
@@ -177,5 +178,10 @@ size_t bcache_take_dirty(struct bcache *bc, uint32_t *out, size_t max);
 void bcache_mark_refused(struct bcache *bc, uint32_t handle);
 void bcache_clear_refused(struct bcache *bc, uint32_t handle);
 bool bcache_is_refused(const struct bcache *bc, uint32_t handle);
+
+// Marks that this live record, which is not dirty, is to be published later (controlplane/held.h). The end of
+// the binding clears the mark, and so does what makes all of them dirty.
+void bcache_mark_held(struct bcache *bc, uint32_t handle);
+void bcache_release_held(struct bcache *bc);
 
 struct bcache_counts bcache_counts(const struct bcache *bc);

@@ -62,6 +62,7 @@ struct control {
 	uint16_t mpa_identifier; // of the last advertisement that nobody asked for
 	uint64_t instance; // random, of this life of the process
 	uint64_t started_ns; // CLOCK_MONOTONIC
+	bool is_held_over; // no binding waits for what is to be learned any more (controlplane/held.h)
 	struct {
 		enum control_sync state;
 		uint64_t id; // of the last SYNC_BEGIN

@@ -108,6 +108,14 @@ static int drop_stale(struct learn *learn)
 	return 0;
 }
 
+static int end(struct learn *learn)
+{
+	int error = drop_stale(learn);
+
+	learn->is_whole |= error == 0;
+	return error;
+}
+
 // A mobile that is not there yet. Returns: borrowed, or NULL.
 static struct learn_mobile *add(struct learn *learn, const struct learned *head)
 {
@@ -214,7 +222,7 @@ static int take(struct learn *learn, const void *data, size_t len,
 	if (head.type == LEARNED_BEGIN)
 		twalk_r(learn->mobiles, stale, NULL);
 	else if (head.type == LEARNED_END)
-		return drop_stale(learn);
+		return end(learn);
 	else
 		return refuse(reason, "type: is unknown");
 	return 0;

@@ -28,6 +28,7 @@ struct learn {
 	uint32_t n, max; // mobiles
 	uint64_t n_changes; // mobiles that have other associations than before
 	uint64_t n_refused; // records
+	bool is_whole; // everything was told once
 };
 
 void learn_init(struct learn *learn, uint32_t max);

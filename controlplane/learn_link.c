@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "controlplane/held.h"
 #include "controlplane/learned.h"
 #include "controlplane/sas.h"
 #include "dataplane/base/clock.h"
@@ -85,6 +86,8 @@ static void plan(evutil_socket_t fd, short what, void *arg)
 	link->took_ns = clock_mono_ns() - began_ns;
 	if (sas == NULL)
 		link->planned_changes = UINT64_MAX; // the next record tries again
+	else if (link->learn.is_whole)
+		held_end(control);
 }
 
 // Reads one record. Returns: false when there is none.
@@ -123,6 +126,8 @@ static void on_record(evutil_socket_t fd, short what, void *arg)
 			break;
 	if (link->learn.n_changes != link->planned_changes)
 		await_plan(link);
+	else if (link->learn.is_whole)
+		held_end(link->control);
 }
 
 static void on_connection(evutil_socket_t fd, short what, void *arg)

@@ -13,6 +13,7 @@
 #include "controlplane/bindings.h"
 #include "controlplane/chain.h"
 #include "controlplane/discovery.h"
+#include "controlplane/held.h"
 #include "controlplane/mgmt.h"
 #include "controlplane/publish.h"
 #include "controlplane/reload.h"
@@ -155,6 +156,7 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 	if (loop->is_watched)
 		alive_tell();
 	work(loop);
+	held_tick(control);
 	if (loop->n_ticks % RETRY_TICKS == 0)
 		sas_publish_tick(control, clock_boot_ns());
 	if (loop->n_ticks % RETRY_TICKS == 0)

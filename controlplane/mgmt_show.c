@@ -328,6 +328,7 @@ json_t *mgmt_show_sync(const struct control *control)
 	json_object_set_new(o, "dataplane", json_string(publish_sync_name(control->sync.state)));
 	set_u64(o, "bindings", counts.n_live);
 	set_u64(o, "unsent", counts.n_dirty);
+	set_u64(o, "held", counts.n_held);
 	set_u64(o, "dataplane_bindings", control->sync.n_live);
 	set_u64(o, "dataplane_stale", control->sync.n_stale);
 	set_u64(o, "resyncs", control->sync.n_runs);

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "controlplane/held.h"
 #include "controlplane/sas.h"
 #include "controlplane/sas_publish.h"
 #include "dataplane/base/clock.h"
@@ -142,6 +143,7 @@ static void put_sync_end(struct control *control)
 	control->sync.is_end_due = false;
 	if (end == NULL)
 		return;
+	control->is_held_over = true; // what is not known from now on ended in this life
 	end->sync_id = control->sync.id;
 	end->force = control->sync.is_forced ? 1 : 0;
 }
@@ -163,7 +165,7 @@ unsigned int publish_bulk(void *arg, unsigned int n)
 		for (size_t i = 0; i < n_taken; i++) {
 			const struct bce *bce = bcache_at(control->bcache, handles[i]);
 
-			if (bce == NULL)
+			if (bce == NULL || held_keep(control, handles[i], bce))
 				continue;
 			if (!publish_binding(control, handles[i], bce, API_REC_BULK))
 				return n_put; // link lost: the next one begins with everything
@@ -172,7 +174,8 @@ unsigned int publish_bulk(void *arg, unsigned int n)
 				put_question(control, handles[i], bce);
 		}
 	}
-	if (n_put < n && control->sync.is_end_due && !control->review.is_due)
+	if (n_put < n && control->sync.is_end_due && !control->review.is_due &&
+		!held_waits(control))
 		put_sync_end(control);
 	return n_put;
 }

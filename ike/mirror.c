@@ -24,7 +24,7 @@ enum {
 	EVENTS_BUFFER = 8 << 20, // bytes; a burst of rekeying
 	SETTLE_MS = 20, // policies set in several messages are read once
 	SETTLE_MAX_MS = 1000,
-	RETRY_MS = 1000,
+	RETRY_MS = 100, // control holds back what stood before until all is told
 	DUMP_SIZE = 32768, // bytes, what the kernel fills at most
 };
 

@@ -10,12 +10,15 @@ import invariants
 import planted
 from harness import sas
 from harness.lab import Lab, network
+from harness.mirror import Daemon
+from harness.mirror import packed as packed_association
 from harness.sealed import Sealed
 from plain import PlainPath
 from probe import Probe
 from roamers import Roamers
 
 N_OPEN, N_AUTH = 4, 2
+PROTECT = 1 << 1 | 1 << 4  # signalling, payload
 SEALED = "2001:db8:3::"  # the network with authentication ipsec, where a bed has one
 
 
@@ -75,12 +78,14 @@ class Bed:
         self.n_probed = how.pop("n_probed", N_OPEN)
         prepare = how.pop("prepare", None)
         listed = sealed_lists(how.pop("n_sealed", 0))
+        self.is_learned = how.pop("is_learned", False)  # their associations are of an IKE daemon
+        self.mirror = None
         networks = [network("open", 1), network("auth", 2, "auth-option")]
         if listed:
             networks.append(network("sealed", 3, "ipsec", protect=["signalling"]))
         self.lab = Lab(networks, planted.SUBSCRIBERS + [
-            {"home_addresses": [home], "security_associations": one} for home, one in listed.items()],
-            **how)
+            {"home_addresses": [home], "security_associations": one} for home, one in listed.items()
+            if not self.is_learned], **how)
         self.sealed = [Sealed(self.lab, self.lab.networks["sealed"], 0x4000 + i, home, one)
                        for i, (home, one) in enumerate(listed.items())]
         self.lab.judges_form = judges_form
@@ -96,12 +101,22 @@ class Bed:
             self.mobiles = [self.lab.mobile() for _ in range(self.n_probed)]
             self.mobiles += [planted.mobile(self.lab, n) for n in range(N_AUTH)]
             self.roaming = [self.lab.mobile(), planted.mobile(self.lab, N_AUTH)]
+            if self.is_learned:
+                self._learn(listed)
+                self.mobiles += self.sealed
             for one in self.mobiles + self.roaming:
                 one.register()
             self.rest = invariants.rest_of(self)
         except BaseException:
             self.close()
             raise
+
+    def _learn(self, listed):
+        self.mirror = Daemon(self.box.run_dir, self.sealed[0].agent, {
+            home: [packed_association(a) for a in one] for home, one in listed.items()},
+            PROTECT)
+        self.box.wait_for(lambda: self.box.ctl("status")["security_associations"]["standing"] ==
+                          sum(map(len, listed.values())), 10, "what is learned")
 
     def _begin_short(self, run, probe):
         one = self.lab.mobile()
@@ -171,5 +186,7 @@ class Bed:
         """Takes everything away. Returns what was wrong, a list of sentences."""
         if self.plain_path is not None:
             self.plain_path.close()
+        if self.mirror is not None:
+            self.mirror.close()
         return self.lab.close()
 

@@ -6,9 +6,12 @@ Each packet carries whose it is, its number and when it was sent, each with its 
 all packets of a flow have one and the same UDP checksum and only these bytes need to be replaced.
 """
 
+import hmac
 import struct
 import threading
 import time
+
+from scapy.layers.inet6 import IPv6
 
 from harness.lab import CORRESPONDENT, PROBE_PORT
 from harness.mip6 import packed
@@ -21,6 +24,7 @@ _EXPERIMENT = b"\x88\xb5"  # an Ethernet type for experiments (IEEE 802)
 # probes out of a tunnel (which end in nothing but their mark), packets to the probe's port in one.
 FILTER = ((12, 2, (0x88b5,)), (20, 1, (43, 58, 135)),
           (62, 4, (int.from_bytes(MAGIC[:4], "big"),)), (96, 2, (PROBE_PORT,)))
+ESP, ICV_LEN = 50, 16
 LATE_S = 0.25  # what comes later than this after it was sent is a gap too
 
 
@@ -38,7 +42,7 @@ class Flow:
         ends = mobile.lab.core, mobile.wire
         self.wire, self.arrives_at = ends if is_down else ends[::-1]
         packet = (mobile.down_packet(payload(number, 0, 0)) if is_down else
-                  mobile.tunnelled(mobile.up_inner(payload(number, 0, 0))))
+                  IPv6(src=mobile.care_of, dst=mobile.agent) / mobile.up_inner(payload(number, 0, 0)))
         self.head = (self.wire.box_mac + self.wire.own_mac + b"\x86\xdd" +
                      bytes(packet)[:-len(payload(0, 0, 0))])
         self.care_of = {packed(mobile.care_of), packed(mobile.second_care_of)}
@@ -89,6 +93,46 @@ class Flow:
         return longest
 
 
+class SealedFlow(Flow):
+    """The same of a mobile whose payload goes under ESP that hides nothing (RFC 2410), so that it can be
+    read on the wire."""
+
+    def __init__(self, number, mobile, is_down):
+        super().__init__(number, mobile, is_down)
+        out, back = mobile.ends["payload", "in"], mobile.ends["payload", "out"]
+        self.spi, self.key = out.spi.to_bytes(4, "big"), out.auth_key
+        self.back_spi, self.back_key = back.spi.to_bytes(4, "big"), back.auth_key
+        self.n_sealed = 0
+        self.numbers = []  # of what the box sealed
+
+    def _seal(self, inner):
+        self.n_sealed += 1
+        text = self.spi + self.n_sealed.to_bytes(4, "big") + inner
+        n_pad = -(len(inner) + 2) % 4
+        text += bytes(range(1, n_pad + 1)) + bytes([n_pad, 41])
+        text += hmac.digest(self.key, text, "sha256")[:ICV_LEN]
+        return (self.head[:18] + len(text).to_bytes(2, "big") + bytes([ESP]) + self.head[21:54] + text)
+
+    def send(self):
+        if self.is_down:
+            super().send()
+            return
+        now = time.time()
+        inner = self.head[54:] + payload(self.number, len(self.sent), int(now * 1e9))
+        self.wire.send_frame(self._seal(inner))
+        self.sent.append(now)
+
+    def is_delivery(self, raw):
+        if not self.is_down:
+            return super().is_delivery(raw)
+        esp = raw[54:54 + int.from_bytes(raw[18:20], "big")]
+        if raw[20] != ESP or raw[38:54] not in self.care_of or esp[:4] != self.back_spi or \
+                hmac.digest(self.back_key, esp[:-ICV_LEN], "sha256")[:ICV_LEN] != esp[-ICV_LEN:]:
+            return False
+        self.numbers.append(int.from_bytes(esp[4:8], "big"))
+        return esp[8 + 24:8 + 40] == self.home
+
+
 class PlainFlow(Flow):
     """Packets of the path beside the box's."""
 
@@ -120,7 +164,8 @@ class Probe:
         self.flows.append(self.plain)
 
     def add(self, mobile, is_down, is_measured=True):
-        flow = Flow(len(self.flows), mobile, is_down)
+        kind = SealedFlow if hasattr(mobile, "ends") else Flow
+        flow = kind(len(self.flows), mobile, is_down)
         flow.is_measured = is_measured
         self.flows.append(flow)
         return flow

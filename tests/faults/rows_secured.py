@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import struct
+import time
 
 from harness import mip6
 from row import Row
@@ -97,7 +98,36 @@ def _row(make, reasons):
     return fault
 
 
+def restart_control(run):
+    """K1i: control dies and comes back; what it knew of the IKE daemon's associations it is told again while
+    the dataplane goes on forwarding under them. Mobiles move all the time, as far as they are heard."""
+    box, bed = run.bed.box, run.bed
+    began = time.time()
+    for _ in range(1 if run.is_quick else 5):
+        box.kill_control()
+        time.sleep(0.3)
+        with run.outage(signalling=True):
+            box.start_control()
+            box.wait_synced()
+            box.wait_for(lambda: box.ctl("status")["security_associations"]["mobiles_of_ike"] ==
+                         len(bed.sealed), 5, "what is learned")
+        run.require("learned_awaited" in box.control.tail(), "nothing was waited for")
+        for one in bed.sealed:
+            one.register()
+    run.note(f"{time.time() - began:.1f} s")
+    run.probe.collect()
+    numbers = [n for flow in run.probe.flows if hasattr(flow, "spi") for n in flow.numbers]
+    run.require(len(numbers) > 10, "nothing was sealed")
+    for flow in run.probe.flows:
+        if hasattr(flow, "spi"):
+            run.require(len(set(flow.numbers)) == len(flow.numbers), "I6: a number left twice")
+
+
 ROWS = [
+    Row("K1i", "control dies, associations are an IKE daemon's", restart_control, data_bar_ms=0,
+        signalling_bar_ms=3000, quick=True, bed={"n_sealed": 2, "is_learned": True,
+                                                         "judges_form": False}),
+] + [
     Row(name, title, _row(make, reasons), data_bar_ms=None, roams=False, has_short=False,
         bed={"judges_form": False, "n_sealed": N_SEALED})
     for name, title, make, reasons in (

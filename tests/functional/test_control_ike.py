@@ -4,19 +4,18 @@
 dataplane."""
 
 import os
-import socket
 import stat
 import struct
 import time
 
 import pytest
 
-from test_control_alone import AGENT, Alone, configuration
+from harness.mirror import BEGIN, END, MOBILE, Mirror
+from test_control_alone import AGENT, BINDING_SET, SYNC_BEGIN, SYNC_END, Alone, Dataplane, configuration
 from test_control_ipsec import (
     HOME, IN, LOW, OTHER_HOME, OUT, PAYLOAD, SA_DEL, SA_GRANT, SA_SET, SIGNALLING, Sa, answer,
-    assert_never_back, event, key_of, mobile, out_of, reload, sas, slot_of, update)
+    assert_never_back, event, key_of, mobile, out_of, reload, sas, slot_of, text, update)
 
-BEGIN, MOBILE, END = 1, 2, 3
 THIRD_HOME = "2001:db8:1::102"
 GCM, NO_DIGEST = 1, 0
 LEARNED = 2  # API_SA_LEARNED
@@ -32,33 +31,6 @@ def both_ways(first, use=SIGNALLING):
     return [gcm(use, IN, first, first), gcm(use, OUT, first + 1, first + 1)]
 
 
-class Mirror:
-    """What unwired-xfrm says."""
-
-    def __init__(self, alone):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(5)
-        self.socket.connect(str(alone.run_dir / "ike.sock"))
-
-    def send(self, kind, home="::", agent="::", packed=b"", version=1, length=None):
-        self.socket.send(struct.pack("=HHI", version, kind, len(packed) if length is None else length) +
-                         socket.inet_pton(socket.AF_INET6, home) +
-                         socket.inet_pton(socket.AF_INET6, agent) + packed)
-
-    def mobile(self, home, associations, agent=AGENT, protect=0):
-        self.send(MOBILE, home, agent,
-                  struct.pack("BB", len(associations), protect) + b"".join(associations))
-
-    def all(self, mobiles):
-        self.send(BEGIN)
-        for home, associations in mobiles.items():
-            self.mobile(home, associations)
-        self.send(END)
-
-    def close(self):
-        self.socket.close()
-
-
 @pytest.fixture
 def running():
     """Control with two mobiles of the file, and a mirror that has said nothing."""
@@ -67,7 +39,7 @@ def running():
     alone.write_subscribers([mobile(HOME, 2000), mobile(OTHER_HOME, 3000)])
     alone.start()
     alone.play()
-    alone.mirror = Mirror(alone)
+    alone.mirror = Mirror(alone.run_dir, AGENT)
     yield alone
     alone.mirror.close()
     alone.close()
@@ -151,7 +123,7 @@ def test_what_is_not_said_again_is_gone(running):
     await_state(running, mobiles=3, mobiles_of_ike=2)
     running.mirror.close()  # a mirror that goes leaves what it told
     await_state(running, ike_mirror="away", mobiles_of_ike=2)
-    running.mirror = Mirror(running)
+    running.mirror = Mirror(running.run_dir, AGENT)
     running.mirror.send(BEGIN)
     running.mirror.mobile(HOME, both_ways(6000))
     time.sleep(0.3)
@@ -166,7 +138,7 @@ def test_what_is_not_said_again_is_gone(running):
 
 def test_one_sender_at_a_time(running):
     await_state(running, ike_mirror="connected")
-    second = Mirror(running)
+    second = Mirror(running.run_dir, AGENT)
     assert second.socket.recv(1) == b""
     second.close()
     running.mirror.mobile(THIRD_HOME, both_ways(5000))
@@ -185,7 +157,7 @@ def test_bad_records_change_nothing(running):
     mirror.send(MOBILE, THIRD_HOME, AGENT, b"\0\0", version=2)
     mirror.send(MOBILE, THIRD_HOME, AGENT, b"\0\0", length=3)
     mirror.send(9)
-    mirror.send(END, packed=b"\0")
+    mirror.send(END, body=b"\0")
     mirror.send(MOBILE, THIRD_HOME, AGENT, b"\1\0" + good[0][:-1])
     mirror.mobile(THIRD_HOME, [good[0][:-2]])
     mirror.mobile(THIRD_HOME, [gcm(SIGNALLING, IN, 5000, 1, key_len=24)])  # no such size
@@ -226,12 +198,69 @@ def test_a_new_control_process_is_told_again_and_goes_on(running):
     running.kill()
     running.start()
     running.play()
-    running.mirror = Mirror(running)
+    running.mirror = Mirror(running.run_dir, AGENT)
     running.mirror.all({THIRD_HOME: both_ways(5000)})
     running.dataplane.wait(lambda: [sa for sa in sas(running.dataplane) if sa.spi == 5001])
     assert_never_back(before, sas(running.dataplane))
     assert out_of(running.dataplane, SIGNALLING, THIRD_HOME).slot == \
         [sa.slot for sa in before if sa.home == THIRD_HOME][0]
+
+
+def bindings(dataplane):
+    """(home, slot) of each binding that the dataplane was told of, in order."""
+    return [(text(r.body[16:32]), struct.unpack_from("=I", r.body, 60)[0])
+            for r in dataplane.kinds(BINDING_SET)]
+
+
+def restarted(running):
+    """A new control process whose mirror has not come yet, and the dataplane that it fills: with a
+    binding of the file's and one of the mirror's."""
+    dataplane = running.dataplane
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 5001])
+    slot = slot_of(dataplane, THIRD_HOME)
+    assert answer(dataplane, update(home=THIRD_HOME), slot)[0].status == 0
+    assert answer(dataplane, update(home=HOME), slot_of(dataplane))[0].status == 0
+    assert bindings(dataplane)[0] == (THIRD_HOME, slot)
+    running.mirror.close()
+    running.lose_dataplane()
+    running.kill()
+    running.start()
+    running.dataplane = Dataplane(running.run_dir / "dataplane.sock").accept()
+    running.dataplane.wait(lambda: bindings(running.dataplane))
+    return running.dataplane, slot
+
+
+def test_what_a_new_control_process_has_not_learned_yet_stays_as_it_is(running):
+    dataplane, slot = restarted(running)
+    for _ in range(10):  # neither the binding without its association, nor the end of the filling
+        dataplane.receive(0.1)
+    assert [home for home, _ in bindings(dataplane)] == [HOME] and not dataplane.kinds(SYNC_END)
+    assert running.show("show", "sync")["held"] == 1
+    running.mirror = Mirror(running.run_dir, AGENT)
+    running.mirror.send(BEGIN)
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    dataplane.wait(lambda: bindings(dataplane)[1:])
+    for _ in range(3):
+        dataplane.receive(0.1)
+    assert bindings(dataplane)[1:] == [(THIRD_HOME, slot)]
+    running.mirror.send(END)
+    dataplane.wait(lambda: dataplane.kinds(SYNC_END))
+    kinds = [r.kind for r in dataplane.records]
+    assert kinds.index(SYNC_BEGIN) < kinds.index(SA_SET) < kinds.index(SYNC_END)
+    assert spis(dataplane, THIRD_HOME) == {5000, 5001}
+    assert len(bindings(dataplane)) == 2 and running.show("show", "sync")["held"] == 0
+
+
+def test_the_wait_for_what_was_learned_has_an_end(running):
+    dataplane, _ = restarted(running)
+    began = time.monotonic()
+    while not dataplane.kinds(SYNC_END):
+        assert time.monotonic() - began < 8, running.tail()
+        dataplane.receive(0.1)
+    assert time.monotonic() - began > 3  # five seconds, of which the restart took some
+    assert bindings(dataplane) == [(HOME, slot_of(dataplane)), (THIRD_HOME, 0)]
+    assert "learned_not_told bindings=1" in running.log.read_text()
 
 
 def test_a_reload_keeps_what_was_learned(running):

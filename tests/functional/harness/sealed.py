@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the Unwired authors
 """A mobile whose messages and traffic go under its security associations, by scapy's ESP."""
 
+import os
 import struct
 
 from scapy.layers.inet6 import IPv6
@@ -65,6 +66,10 @@ class Sealed(Mobile):
         sealed = self.seal(use, inner, IPV6)
         return bytes(IPv6(src=care_of or self.care_of, dst=self.agent, nh=ESP,
                           plen=len(sealed))) + sealed
+
+    def receive_down(self, payload=None, care_of=None, **ip):
+        """As an open mobile's, out of ESP: what was sent to it, opened."""
+        return self.receive_sealed(self.down_packet(payload or os.urandom(12), **ip), "payload", care_of)
 
     def receive_sealed(self, packet, use, care_of=None):
         """Sends a packet to the home address; returns what comes to the mobile, opened."""
