@@ -124,7 +124,8 @@ static int take_line(struct subscriber_import *im, ssize_t len)
 	struct subscriber s;
 	struct associations all;
 	char reason[SUBSCRIBER_REASON_LEN];
-	int err;
+	bool is_good;
+	int err = 0;
 
 	if (len == -2) {
 		snprintf(reason, sizeof(reason), "line: longer than %d bytes", SUBSCRIBER_LINE_MAX);
@@ -133,18 +134,17 @@ static int take_line(struct subscriber_import *im, ssize_t len)
 	}
 	if (strspn(im->text, " \t\r\n") >= (size_t)len)
 		return 0;
-	if (subscriber_line_parse(im->text, (size_t)len, &s, &all, reason) != 0) {
+	is_good = subscriber_line_parse(im->text, (size_t)len, &s, &all, reason) == 0;
+	if (!is_good) {
 		report(im, im->line, reason);
-		return 0;
-	}
-	if ((s.n_keys > 0 || all.n > 0) && im->is_open_to_others) {
+	} else if ((s.n_keys > 0 || all.n > 0) && im->is_open_to_others) {
 		report(im, im->line, "keys: others may read or write this file (chmod o-rw)");
-		return 0;
+	} else {
+		s.line = im->line;
+		err = subscriber_build_add(im->build, &s, &all);
 	}
-	s.line = im->line;
-	err = subscriber_build_add(im->build, &s, &all);
 	explicit_bzero(&s, sizeof(s));
-	if (all.n > 0)
+	if (!is_good || all.n > 0) // of a bad line a part may have been read
 		explicit_bzero(&all, sizeof(all));
 	return err;
 }

@@ -12,6 +12,8 @@ import pytest
 from harness import mip6, sas
 from harness.lab import Lab, network
 
+pytestmark = pytest.mark.sanitize
+
 VECTORS = pathlib.Path(__file__).resolve().parents[1] / "vectors" / "esp.hex"
 AGENT, HOME = "2001:db8:1::1", "2001:db8:1::100"
 ESP, ROUTING, MH, ICMP6 = 50, 43, 135, 58

@@ -18,6 +18,8 @@ from harness import esp, keeper, mip6
 from harness.keeper import DISCOVERY, IN, OUT, PAYLOAD, ROUTABILITY, SIGNALLING
 from harness.lab import CORRESPONDENT, Lab, network
 
+pytestmark = pytest.mark.sanitize
+
 AGENT = "2001:db8:1::1"
 HOME, OTHER_HOME = "2001:db8:1::100", "2001:db8:1::200"
 CARE_OF, SECOND_CARE_OF, OTHER_CARE_OF = "2001:db8:a1::2", "2001:db8:a2::2", "2001:db8:a1::9"

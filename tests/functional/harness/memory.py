@@ -6,6 +6,7 @@ import re
 
 PAGE = 4096
 _CHUNK = 1 << 20
+_SHADOW = 1 << 40  # larger are only the areas where AddressSanitizer notes what may be read
 _PRESENT, _SWAPPED = 1 << 63, 1 << 62
 
 
@@ -35,13 +36,19 @@ def _present(pagemap, begin, end):
             start = None
 
 
+def is_sanitized(pid):
+    """Whether it is a build with AddressSanitizer, whose frames are larger: what a thread that has ended
+    left in its stack is not overwritten by the next one's."""
+    return any(end - begin > _SHADOW for begin, end, _, _ in _areas(pid))
+
+
 def search(pid, needles, dumped=True):
     """Where, and how often, one of the byte strings stands in memory that a core file has (dumped), or
     in what is left out of it (MADV_DONTDUMP): the number by the start of the mapping."""
     found = {}
     with open(f"/proc/{pid}/mem", "rb", 0) as memory, open(f"/proc/{pid}/pagemap", "rb", 0) as pagemap:
         for begin, end, rights, flags in _areas(pid):
-            if "w" not in rights or ("dd" in flags) == dumped:
+            if "w" not in rights or ("dd" in flags) == dumped or end - begin > _SHADOW:
                 continue
             for start, stop in _present(pagemap, begin, end):
                 for at in range(start, stop, _CHUNK):
