@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include <rte_byteorder.h>
 #include <rte_prefetch.h>
 
 #include "dataplane/base/log.h"
@@ -14,6 +13,7 @@
 enum {
 	NONCE_LEN = 12, // RFC 4106 section 4, RFC 7634 section 2: salt and IV
 	AHEAD = 4, // packets whose keys are under way
+	SHORT = 112, // bytes of a packet whose powers of the hash key stand in two lines
 };
 
 IMB_MGR *esp_manager_new(void)
@@ -39,16 +39,6 @@ void esp_manager_free(IMB_MGR *mgr)
 	locked_free(mgr, imb_get_mb_mgr_size());
 }
 
-void esp_trailer_put(const struct esp_suite *suite, uint8_t *at, uint32_t len, uint8_t next_header)
-{
-	unsigned int pad = -(len + ESP_TRAILER_LEN) & (suite->align - 1u);
-
-	for (unsigned int i = 0; i < pad; i++)
-		at[i] = (uint8_t)(i + 1);
-	at[pad] = (uint8_t)pad;
-	at[pad + 1] = next_header;
-}
-
 int esp_trailer_take(const struct esp_op *op, uint8_t *next_header)
 {
 	const uint8_t *end = op->packet + op->len;
@@ -67,38 +57,18 @@ int esp_trailer_take(const struct esp_op *op, uint8_t *next_header)
 
 // --- What the check value covers beside the packet -------------------------------------------------
 
-// Writes 16 bytes at once: what the library reads wider than it was written has to wait for the memory.
-static void put_16(uint8_t to[16], uint64_t low, uint64_t high)
+static void beside_put(struct esp_op *op)
 {
-	typedef uint64_t pair __attribute__((vector_size(16)));
-	pair both = { low, high };
+	uint64_t hdr, iv;
 
-	memcpy(to, &both, sizeof(both));
-}
-
-// AEAD: SPI and whole sequence number (RFC 4106 section 5). Returns: its length.
-static unsigned int aad_fill(struct esp_op *op)
-{
-	const struct esp_hdr *hdr = (const void *)op->packet;
-	uint64_t low_be = hdr->seq_be;
-	uint64_t high_be = rte_cpu_to_be_32((uint32_t)(op->seq >> 32));
-
-	if (!op->is_esn) {
-		put_16(op->aad, hdr->spi_be | low_be << 32, 0);
-		return 8;
-	}
-	put_16(op->aad, hdr->spi_be | high_be << 32, low_be);
-	return 12;
-}
-
-static void nonce_fill(struct esp_op *op)
-{
-	uint32_t salt;
-	uint64_t iv;
-
-	memcpy(&salt, op->key->salt, sizeof(salt));
+	memcpy(&hdr, op->packet, sizeof(hdr));
 	memcpy(&iv, op->packet + ESP_HDR_LEN, sizeof(iv));
-	put_16(op->nonce, salt | iv << 32, iv >> 32);
+	esp_beside_put(op, hdr, iv);
+}
+
+static inline unsigned int aad_len(const struct esp_op *op)
+{
+	return op->is_esn ? 12 : 8;
 }
 
 // HMAC: the high half of the number stands behind the packet while it is computed (RFC 4303 section
@@ -113,54 +83,74 @@ static uint32_t esn_put(struct esp_op *op)
 	return op->len + (uint32_t)sizeof(high_be);
 }
 
-// Fetches the keys that a packet needs: the rounds, the powers of the hash key, of which the library keeps
-// the lowest last and a packet takes one for each block, and the salt.
-static void key_prefetch(const struct esp_op *op)
+// Fetches the keys that AES-GCM needs for a packet: the rounds, and the powers of the hash key, of which the
+// library keeps the lowest last and a packet takes one for each block, up to all.
+static inline void key_prefetch(const struct esp_op *op)
 {
-	const char *rounds = (const char *)op->key;
-	const char *end = rounds + sizeof(op->key->gcm);
-	const char *powers =
-		end - RTE_MIN(op->len + 2u * 16, (uint32_t)sizeof(op->key->gcm.ghash_keys));
+	enum { LINE = RTE_CACHE_LINE_SIZE, END = RTE_ALIGN_CEIL(ESP_GCM_END, LINE) };
+	const char *key = (const char *)&op->key->gcm;
 
-	rte_prefetch0(op->key->salt);
-	for (const char *at = rounds; at < rounds + 16 * 15; at += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(at);
-	for (const char *at = end - 1; at >= powers; at -= RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(at);
+	if (op->len > SHORT || op->suite->key_len != IMB_KEY_128_BYTES) {
+		for (unsigned int at = 0; at < END; at += LINE)
+			rte_prefetch0(key + at);
+		return;
+	}
+	for (unsigned int at = 0; at < 16 * 11; at += LINE)
+		rte_prefetch0(key + at);
+	rte_prefetch0(key + END - LINE);
+	rte_prefetch0(key + END - 2 * LINE);
 }
 
-// --- Jobs ----------------------------------------------------------------------------------------
-
-// AES-GCM has no lanes to fill: the library's own function costs less than a job.
-static void gcm(IMB_MGR *mgr, struct esp_op *op, bool seals)
+// Takes the same time whatever the bytes are. Every check value has a multiple of 4 bytes.
+static bool is_same(const uint8_t *a, const uint8_t *b, unsigned int len)
 {
-	uint8_t *text = op->packet + esp_head_len(op->suite);
-	uint8_t *tag = seals ? op->packet + op->len : op->tag;
-	uint64_t len = op->len - esp_head_len(op->suite), aad_len = aad_fill(op);
-	struct gcm_context_data context;
+	uint32_t differs = 0, x, y;
+
+	for (unsigned int i = 0; i < len; i += sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		differs |= x ^ y;
+		__asm__("" : "+r"(differs)); // so that the compiler ends it no sooner
+	}
+	return differs == 0;
+}
+
+// --- AES-GCM -----------------------------------------------------------------------------------------
+
+// It has no lanes to fill: the library's own function costs less than a job.
+static inline void gcm(
+	IMB_MGR *mgr, struct esp_op *op, struct gcm_context_data *context, uint8_t *tag, bool seals)
+{
+	uint8_t *text = op->packet + ESP_HDR_LEN + ESP_AEAD_IV_LEN;
+	uint64_t len = op->len - ESP_HDR_LEN - ESP_AEAD_IV_LEN;
 	aes_gcm_enc_dec_t run;
 
-	nonce_fill(op);
-	if (op->suite->key_len == IMB_KEY_128_BYTES)
+	if (likely(op->suite->key_len == IMB_KEY_128_BYTES))
 		run = seals ? mgr->gcm128_enc : mgr->gcm128_dec;
 	else
 		run = seals ? mgr->gcm256_enc : mgr->gcm256_dec;
-	run(&op->key->gcm, &context, text, text, len, op->nonce, op->aad, aad_len, tag,
-		op->suite->icv_len);
+	run(&op->key->gcm, context, text, text, len, (const uint8_t *)op->nonce,
+		(const uint8_t *)op->aad, aad_len(op), tag, ESP_AEAD_ICV_LEN);
 }
 
-static void job_fill_chacha(IMB_JOB *job, struct esp_op *op)
+// --- Jobs for everything else ----------------------------------------------------------------------
+
+// What a packet needs until its job is done.
+struct scratch {
+	uint8_t computed[ESP_ICV_MAX], received[ESP_ICV_MAX];
+};
+
+static void job_fill_chacha(IMB_JOB *job, const struct esp_op *op)
 {
 	uint32_t head = esp_head_len(op->suite);
 
-	nonce_fill(op);
 	job->enc_keys = job->dec_keys = op->key->chacha;
-	job->iv = op->nonce;
+	job->iv = (const uint8_t *)op->nonce;
 	job->iv_len_in_bytes = NONCE_LEN;
 	job->hash_start_src_offset_in_bytes = head;
 	job->msg_len_to_hash_in_bytes = op->len - head;
 	job->u.CHACHA20_POLY1305.aad = op->aad;
-	job->u.CHACHA20_POLY1305.aad_len_in_bytes = aad_fill(op);
+	job->u.CHACHA20_POLY1305.aad_len_in_bytes = aad_len(op);
 }
 
 static void job_fill_hmac(IMB_JOB *job, struct esp_op *op)
@@ -181,7 +171,7 @@ static void job_fill_hmac(IMB_JOB *job, struct esp_op *op)
 	job->u.HMAC._hashed_auth_key_xor_opad = op->key->outer;
 }
 
-static void job_fill(IMB_JOB *job, struct esp_op *op, bool seals)
+static void job_fill(IMB_JOB *job, struct esp_op *op, bool seals, struct scratch *scratch)
 {
 	uint32_t head = esp_head_len(op->suite);
 
@@ -194,97 +184,90 @@ static void job_fill(IMB_JOB *job, struct esp_op *op, bool seals)
 	job->hash_alg = op->suite->hash;
 	job->cipher_direction = seals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
 	job->chain_order = seals ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
-	job->auth_tag_output = seals ? op->packet + op->len : op->tag;
+	job->auth_tag_output = seals ? op->packet + op->len : scratch->computed;
 	job->auth_tag_output_len_in_bytes = op->suite->icv_len;
 	job->user_data = op;
+	job->user_data2 = scratch;
 	if (op->suite->cipher == IMB_CIPHER_CHACHA20_POLY1305)
 		job_fill_chacha(job, op);
 	else
 		job_fill_hmac(job, op);
 }
 
-static void job_done(const IMB_JOB *job)
+static void job_done(const IMB_JOB *job, bool seals)
 {
 	struct esp_op *op = job->user_data;
+	const struct scratch *scratch = job->user_data2;
 
-	op->is_good = job->status == IMB_STATUS_COMPLETED;
+	op->is_good = job->status == IMB_STATUS_COMPLETED &&
+		      (seals || is_same(scratch->computed, scratch->received, op->suite->icv_len));
 }
 
-// Runs the burst through the lanes of the library and waits for the last.
-static void run(IMB_MGR *mgr, struct esp_op *ops, unsigned int n, bool seals)
+// Runs what is no AES-GCM in a burst through the lanes of the library and waits for the last.
+static void jobs_run(IMB_MGR *mgr, struct esp_op *ops, unsigned int n, bool seals)
 {
+	struct scratch scratch[ESP_BURST];
 	const IMB_JOB *done;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (ops[i].suite->cipher == IMB_CIPHER_GCM)
+			continue;
+		// Where the high half of the number is going to stand.
+		if (!seals)
+			memcpy(scratch[i].received, ops[i].packet + ops[i].len,
+				ops[i].suite->icv_len);
+		job_fill(IMB_GET_NEXT_JOB(mgr), &ops[i], seals, &scratch[i]);
+		for (done = IMB_SUBMIT_JOB_NOCHECK(mgr); done != NULL;
+			done = IMB_GET_COMPLETED_JOB(mgr))
+			job_done(done, seals);
+	}
+	while ((done = IMB_FLUSH_JOB(mgr)) != NULL)
+		job_done(done, seals);
+}
+
+static inline void run(IMB_MGR *mgr, struct esp_op *ops, unsigned int n, bool seals)
+{
+	struct gcm_context_data context;
+	uint8_t computed[ESP_AEAD_ICV_LEN];
 	bool has_jobs = false;
 
 	for (unsigned int i = 0; i < RTE_MIN(n, (unsigned int)AHEAD); i++)
 		key_prefetch(&ops[i]);
 	for (unsigned int i = 0; i < n; i++) {
-		IMB_JOB *job;
+		struct esp_op *op = &ops[i];
+		uint8_t *end = op->packet + op->len;
 
 		if (i + AHEAD < n)
-			key_prefetch(&ops[i + AHEAD]);
-		if (ops[i].suite->cipher == IMB_CIPHER_GCM) {
-			gcm(mgr, &ops[i], seals);
-			ops[i].is_good = true;
+			key_prefetch(op + AHEAD);
+		if (!seals && op->suite->authentication == API_SA_AEAD)
+			beside_put(op);
+		if (unlikely(op->suite->cipher != IMB_CIPHER_GCM)) {
+			has_jobs = true;
 			continue;
 		}
-		has_jobs = true;
-		job = IMB_GET_NEXT_JOB(mgr);
-		job_fill(job, &ops[i], seals);
-		for (done = IMB_SUBMIT_JOB_NOCHECK(mgr); done != NULL;
-			done = IMB_GET_COMPLETED_JOB(mgr))
-			job_done(done);
+		gcm(mgr, op, &context, seals ? end : computed, seals);
+		if (!seals)
+			op->is_good = is_same(computed, end, ESP_AEAD_ICV_LEN);
 	}
-	while (has_jobs && (done = IMB_FLUSH_JOB(mgr)) != NULL)
-		job_done(done);
+	if (unlikely(has_jobs))
+		jobs_run(mgr, ops, n, seals);
 }
 
-// Writes the IV: the number itself under a key of its own for CBC, site and number where it only has to
-// be another one each time.
-static void iv_put(IMB_MGR *mgr, struct esp_op *op, uint8_t site)
+void esp_seal(IMB_MGR *mgr, struct esp_op *ops, unsigned int n)
 {
-	uint64_t number_be = rte_cpu_to_be_64((uint64_t)site << 56 | op->seq);
-	uint8_t *iv = op->packet + ESP_HDR_LEN;
-	uint8_t zero[ESP_IV_MAX] = { 0 }, counter[ESP_IV_MAX] = { 0 };
-
-	if (op->suite->authentication == API_SA_AEAD) {
-		memcpy(iv, &number_be, sizeof(number_be));
-	} else if (op->suite->iv_len != 0) {
-		memcpy(counter, &number_be, sizeof(number_be));
-		IMB_AES128_CFB_ONE(mgr, iv, zero, counter, op->key->iv, op->suite->iv_len);
-	}
-}
-
-void esp_seal(IMB_MGR *mgr, struct esp_op *ops, unsigned int n, uint8_t site)
-{
-	for (unsigned int i = 0; i < n; i++) {
-		struct esp_hdr *hdr = (void *)ops[i].packet;
-
-		hdr->seq_be = rte_cpu_to_be_32((uint32_t)ops[i].seq);
-		iv_put(mgr, &ops[i], site);
-	}
 	run(mgr, ops, n, true);
-}
-
-// Takes the same time whatever the bytes are. Every check value has a multiple of 4 bytes.
-static bool is_same(const uint8_t *a, const uint8_t *b, unsigned int len)
-{
-	uint32_t differs = 0, x, y;
-
-	for (unsigned int i = 0; i < len; i += sizeof(x)) {
-		memcpy(&x, a + i, sizeof(x));
-		memcpy(&y, b + i, sizeof(y));
-		differs |= x ^ y;
-		__asm__("" : "+r"(differs)); // so that the compiler ends it no sooner
-	}
-	return differs == 0;
 }
 
 void esp_open(IMB_MGR *mgr, struct esp_op *ops, unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++)
-		memcpy(ops[i].received, ops[i].packet + ops[i].len, ops[i].suite->icv_len);
 	run(mgr, ops, n, false);
-	for (unsigned int i = 0; i < n; i++)
-		ops[i].is_good &= is_same(ops[i].tag, ops[i].received, ops[i].suite->icv_len);
+}
+
+void esp_iv_put(IMB_MGR *mgr, const struct esp_op *op, uint64_t number_be)
+{
+	uint8_t zero[ESP_IV_MAX] = { 0 }, counter[ESP_IV_MAX] = { 0 };
+
+	memcpy(counter, &number_be, sizeof(number_be));
+	IMB_AES128_CFB_ONE(
+		mgr, op->packet + ESP_HDR_LEN, zero, counter, op->key->iv, op->suite->iv_len);
 }

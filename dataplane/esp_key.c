@@ -9,11 +9,11 @@
 
 #include <rte_common.h>
 
-#define AEAD(name_, encryption_, key_, cipher_, hash_)                                             \
-	{                                                                                          \
-		.name = name_, .encryption = encryption_, .authentication = API_SA_AEAD,           \
-		.key_len = key_, .salt_len = ESP_SALT_LEN, .iv_len = 8, .align = 4, .icv_len = 16, \
-		.cipher = cipher_, .hash = hash_                                                   \
+#define AEAD(name_, encryption_, key_, cipher_, hash_)                                            \
+	{                                                                                         \
+		.name = name_, .encryption = encryption_, .authentication = API_SA_AEAD,          \
+		.key_len = key_, .salt_len = ESP_SALT_LEN, .iv_len = ESP_AEAD_IV_LEN, .align = 4, \
+		.icv_len = ESP_AEAD_ICV_LEN, .cipher = cipher_, .hash = hash_                     \
 	}
 #define HMAC(name_, encryption_, key_, iv_, align_, cipher_, auth_)                 \
 	{                                                                           \
@@ -130,7 +130,6 @@ int esp_key_make(
 {
 	memset(key, 0, sizeof(*key));
 	memcpy(key->raw, raw, esp_raw_len(suite));
-	memcpy(key->salt, raw + suite->key_len, suite->salt_len);
 	if (suite->cipher == IMB_CIPHER_GCM && suite->key_len == IMB_KEY_128_BYTES)
 		IMB_AES128_GCM_PRE(mgr, raw, &key->gcm);
 	else if (suite->cipher == IMB_CIPHER_GCM)
@@ -143,6 +142,7 @@ int esp_key_make(
 		IMB_AES_KEYEXP_256(mgr, raw, key->aes.encrypt, key->aes.decrypt);
 	else if (suite->cipher == IMB_CIPHER_DES3)
 		des_start(mgr, raw, key);
+	memcpy(key->salt, raw + suite->key_len, suite->salt_len);
 	if (suite->authentication != API_SA_AEAD)
 		hmac_start(mgr, suite, raw + suite->key_len, key);
 	return suite->cipher == IMB_CIPHER_CBC || suite->cipher == IMB_CIPHER_DES3

@@ -4,7 +4,9 @@
 // The algorithms of ESP that we have, and their keys in the form that Intel's IPsec-MB takes them in.
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <intel-ipsec-mb.h>
@@ -13,6 +15,8 @@
 
 enum {
 	ESP_SALT_LEN = 4, // RFC 4106 section 4, RFC 7634 section 2
+	ESP_AEAD_IV_LEN = 8,
+	ESP_AEAD_ICV_LEN = 16,
 	ESP_IV_MAX = 16,
 	ESP_ICV_MAX = 32,
 };
@@ -39,10 +43,19 @@ const struct esp_suite *esp_suite_find(
 // All suites. Shape: [*n].
 const struct esp_suite *esp_suites(unsigned int *n);
 
+// Where the keys of AES-GCM end; what begins behind them shares their last line.
+enum { ESP_GCM_END = sizeof(struct gcm_key_data) };
+static_assert(ESP_GCM_END % 64 != 0 && 64 - ESP_GCM_END % 64 >= ESP_SALT_LEN, "room for the salt");
+
 // The keys of one SA. Lives in locked memory; owner wipes it.
 struct esp_key {
 	union {
 		struct gcm_key_data gcm;
+		struct {
+			uint8_t before_salt[ESP_GCM_END];
+			uint8_t salt
+				[ESP_SALT_LEN]; // in the line of the powers that every packet needs
+		};
 		struct {
 			uint8_t encrypt[16 * 15], decrypt[16 * 15];
 		} aes __attribute__((aligned(16)));
@@ -55,7 +68,6 @@ struct esp_key {
 	uint8_t inner[64] __attribute__((aligned(16))); // of the HMAC
 	uint8_t outer[64] __attribute__((aligned(16)));
 	uint8_t iv[16 * 15] __attribute__((aligned(16))); // CBC: random, makes IVs from numbers
-	uint8_t salt[ESP_SALT_LEN];
 	uint8_t raw[API_SA_MAX_KEYS]; // as control gave them
 };
 

@@ -15,10 +15,7 @@ struct worker;
 // A packet that stands between its headers and its sealing.
 struct esp_out {
 	struct rte_mbuf *m;
-	struct sa *sa;
 	const struct nexthop *nh; // tunnel: where it goes; NULL: transport, to be routed
-	uint32_t payload; // bytes that the SA's account grows by
-	uint16_t at; // offset of the ESP header
 	uint16_t mtu; // tunnel: of the way
 };
 
@@ -28,7 +25,7 @@ struct esp_worker {
 	struct esp_guard guard;
 	uint16_t n_out;
 	struct esp_out out[ESP_BURST];
-	struct esp_op ops[ESP_BURST];
+	struct esp_op ops[ESP_BURST]; // of each of `out`
 };
 
 // Makes the ESP of n workers of one site. Where there is no SA table they have none. Before start, with

@@ -136,7 +136,7 @@ static int on_binding_set(const struct api_rec *rec)
 	int error = 0;
 
 	if (set->n_care_of != 1 || care_of->mode != API_TUNNEL_IP6_IP6 ||
-		(care_of->sa_slot != 0 && care_of->sa_slot >= sa_slots()))
+		(care_of->sa_slot != 0 && care_of->sa_slot >= sa_n_slots))
 		error = -EOPNOTSUPP;
 	else if (home == NULL || care_of->agent >= API_MAX_AGENTS ||
 		 anchor_agents[care_of->agent] == NULL)
@@ -276,8 +276,8 @@ bool link_record_sa_event(const struct sa *sa, enum api_sa_event_type event)
 	rec->direction = sa->direction;
 	rec->agent = sa->agent;
 	rec->event = (uint8_t)event;
-	rec->seq = __atomic_load_n(
-		sa->direction == API_SA_OUT ? &sa->seq : &sa->replay.top, __ATOMIC_RELAXED);
+	rec->seq = sa->direction == API_SA_OUT ? sa_seq(sa)
+					       : __atomic_load_n(&sa->replay.top, __ATOMIC_RELAXED);
 	rec->packets = __atomic_load_n(&sa->packets, __ATOMIC_RELAXED);
 	rec->bytes = __atomic_load_n(&sa->bytes, __ATOMIC_RELAXED);
 	return true;

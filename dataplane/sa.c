@@ -24,23 +24,13 @@ enum {
 static const uint64_t SEQ_END = 1ULL << 32; // RFC 4303 section 3.3.3: may not come round
 static const uint64_t SEQ_END_ESN = 1ULL << 56; // what the IV has room for
 
-// A slot. Main lcore writes, workers read.
-struct sa_slot {
-	struct sa *out[API_SA_USE_MAX];
-	struct ip6 home; // valid while n_sas > 0
-	uint32_t n_sas;
-	uint32_t protect;
-	uint32_t first; // list of its SAs; the main lcore's
-};
-
 static struct {
 	sa_event_fn tell;
 	IMB_MGR *mgr; // the main lcore's, for keys
 	struct sa *sas; // [n_sas + 1], in locked memory
-	struct sa_slot *slots;
 	uint32_t *buckets; // inbound
 	uint32_t *sent_buckets; // outbound; the main lcore's
-	uint32_t n_slots, n_sas, n_buckets;
+	uint32_t n_sas, n_buckets;
 	struct hash_seed seed;
 	uint32_t n_used; // places that were ever in use
 	uint32_t n_live;
@@ -54,6 +44,8 @@ static struct {
 } tab;
 
 bool sa_is_on;
+struct sa_slot *sa_slot_list;
+uint32_t sa_n_slots;
 
 static size_t sas_len(void)
 {
@@ -68,33 +60,36 @@ int sa_init(uint32_t n_slots, sa_event_fn tell)
 	sa_is_on = false;
 	if (n_slots == 0)
 		return 0;
-	tab.n_slots = n_slots;
+	sa_n_slots = n_slots;
 	tab.n_sas = n_slots * SA_PER_SLOT;
 	tab.n_buckets = rte_align32pow2(tab.n_sas);
-	tab.slots = calloc(n_slots, sizeof(*tab.slots));
+	sa_slot_list = aligned_alloc(RTE_CACHE_LINE_SIZE, n_slots * sizeof(*sa_slot_list));
 	tab.buckets = calloc(tab.n_buckets, sizeof(*tab.buckets));
 	tab.sent_buckets = calloc(tab.n_buckets, sizeof(*tab.sent_buckets));
 	tab.sas = locked_new(sas_len());
 	tab.mgr = esp_manager_new();
-	if (tab.slots == NULL || tab.buckets == NULL || tab.sent_buckets == NULL ||
+	if (sa_slot_list == NULL || tab.buckets == NULL || tab.sent_buckets == NULL ||
 		tab.sas == NULL || tab.mgr == NULL || hash_seed_draw(&tab.seed) != 0) {
 		log_err("sas_failed slots=%u reason=\"not enough memory\"", n_slots);
 		sa_free();
 		return -ENOMEM;
 	}
+	memset(sa_slot_list, 0, n_slots * sizeof(*sa_slot_list));
 	sa_is_on = true;
 	return 0;
 }
 
 void sa_free(void)
 {
-	if (tab.n_slots == 0)
+	if (sa_n_slots == 0)
 		return;
 	esp_manager_free(tab.mgr);
 	locked_free(tab.sas, sas_len());
 	free(tab.buckets);
 	free(tab.sent_buckets);
-	free(tab.slots);
+	free(sa_slot_list);
+	sa_slot_list = NULL;
+	sa_n_slots = 0;
 	memset(&tab, 0, sizeof(tab));
 	sa_is_on = false;
 }
@@ -102,11 +97,6 @@ void sa_free(void)
 uint32_t sa_count(void)
 {
 	return tab.n_live;
-}
-
-uint32_t sa_slots(void)
-{
-	return tab.n_slots;
 }
 
 uint32_t sa_places(void)
@@ -147,10 +137,12 @@ void sa_lookup_bulk(
 		while (out[i] != tab.sas &&
 			(out[i]->spi != spis[i] || !ip6_eq(&out[i]->agent_address, dsts[i])))
 			out[i] = &tab.sas[__atomic_load_n(&out[i]->next, __ATOMIC_ACQUIRE)];
-		if (out[i] == tab.sas)
+		if (out[i] == tab.sas) {
 			out[i] = NULL;
-		else
-			sa_prefetch(out[i]);
+			continue;
+		}
+		rte_prefetch0(&out[i]->seq);
+		rte_prefetch0(&out[i]->replay);
 	}
 }
 
@@ -168,27 +160,12 @@ const struct sa *sa_find_sent(uint32_t spi, const struct ip6 *agent_address, con
 	return at != NO_SA ? &tab.sas[at] : NULL;
 }
 
-struct sa *sa_out(uint32_t slot, enum api_sa_use use)
-{
-	return slot < tab.n_slots ? rcu_load(&tab.slots[slot].out[use]) : NULL;
-}
-
-void sa_slot_prefetch(uint32_t slot)
-{
-	rte_prefetch0(&tab.slots[slot].out[API_SA_PAYLOAD]);
-	rte_prefetch0(&tab.slots[slot].protect);
-}
-
-uint32_t sa_protect(uint32_t slot)
-{
-	return slot < tab.n_slots ? __atomic_load_n(&tab.slots[slot].protect, __ATOMIC_RELAXED) : 0;
-}
-
 const struct ip6 *sa_home(uint32_t slot)
 {
-	if (slot >= tab.n_slots || __atomic_load_n(&tab.slots[slot].n_sas, __ATOMIC_ACQUIRE) == 0)
+	if (slot >= sa_n_slots ||
+		__atomic_load_n(&sa_slot_list[slot].first, __ATOMIC_ACQUIRE) == NO_SA)
 		return NULL;
-	return &tab.slots[slot].home;
+	return &sa_slot_list[slot].home;
 }
 
 // --- What workers tell -----------------------------------------------------------------------------
@@ -212,7 +189,7 @@ static void attend(struct sa *sa, uint32_t what)
 		&tab.events, &head, sa->index, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-static void end(struct sa *sa)
+void sa_end(struct sa *sa)
 {
 	__atomic_store_n(&sa->is_over, 1, __ATOMIC_RELAXED);
 	attend(sa, SA_TOLD_OVER);
@@ -223,18 +200,13 @@ static uint64_t seq_end(const struct sa *sa)
 	return sa->is_esn ? SEQ_END_ESN : SEQ_END;
 }
 
-uint64_t sa_seq_take(struct sa *sa)
+uint64_t sa_seq_judge(struct sa *sa, uint64_t seq)
 {
-	uint64_t limit = __atomic_load_n(&sa->seq_limit, __ATOMIC_RELAXED), seq;
+	uint64_t limit = __atomic_load_n(&sa->seq_limit, __ATOMIC_RELAXED);
 
-	// Workers may pass the limit by a number each, which then is never used.
-	if (unlikely(__atomic_load_n(&sa->seq, __ATOMIC_RELAXED) >= limit))
-		seq = limit;
-	else
-		seq = __atomic_fetch_add(&sa->seq, 1, __ATOMIC_RELAXED);
 	if (unlikely(seq >= limit)) {
 		if (limit >= seq_end(sa))
-			end(sa);
+			sa_end(sa);
 		return 0;
 	}
 	if (unlikely(seq >= __atomic_load_n(&sa->seq_low, __ATOMIC_RELAXED)))
@@ -242,22 +214,20 @@ uint64_t sa_seq_take(struct sa *sa)
 	return seq;
 }
 
-void sa_count_packet(struct sa *sa, uint64_t bytes, bool is_shared)
+uint64_t sa_seq_take_slowly(struct sa *sa)
 {
-	uint64_t all_packets, all_bytes;
+	uint64_t seq_floor = __atomic_load_n(&sa->seq_floor, __ATOMIC_RELAXED);
+	uint64_t seq = __atomic_load_n(&sa->seq, __ATOMIC_RELAXED);
 
-	if (is_shared) {
-		all_packets = __atomic_add_fetch(&sa->packets, 1, __ATOMIC_RELAXED);
-		all_bytes = __atomic_add_fetch(&sa->bytes, bytes, __ATOMIC_RELAXED);
-	} else {
-		all_packets = sa->packets + 1;
-		all_bytes = sa->bytes + bytes;
-		__atomic_store_n(&sa->packets, all_packets, __ATOMIC_RELAXED);
-		__atomic_store_n(&sa->bytes, all_bytes, __ATOMIC_RELAXED);
-	}
-	if (unlikely(all_packets >= __atomic_load_n(&sa->life_packets, __ATOMIC_RELAXED) ||
-		     all_bytes >= __atomic_load_n(&sa->life_bytes, __ATOMIC_RELAXED)))
-		end(sa);
+	while (seq < seq_floor && !__atomic_compare_exchange_n(&sa->seq, &seq, seq_floor, true,
+					  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	// Workers may pass the limit by a number each, which then is never used.
+	if (sa_seq(sa) < __atomic_load_n(&sa->seq_limit, __ATOMIC_RELAXED))
+		seq = __atomic_fetch_add(&sa->seq, 1, __ATOMIC_RELAXED);
+	else
+		seq = UINT64_MAX;
+	return sa_seq_judge(sa, seq);
 }
 
 static void events_take(void)
@@ -284,7 +254,7 @@ static void events_take(void)
 // The SA of a slot that goes by these names, or NULL.
 static struct sa *find(uint32_t slot, uint8_t use, uint8_t direction, uint32_t spi, uint16_t agent)
 {
-	uint32_t at = slot < tab.n_slots ? tab.slots[slot].first : NO_SA;
+	uint32_t at = slot < sa_n_slots ? sa_slot_list[slot].first : NO_SA;
 
 	while (at != NO_SA) {
 		struct sa *sa = &tab.sas[at];
@@ -331,13 +301,12 @@ static uint32_t *chain_of(const struct sa *sa)
 
 static void link_in(struct sa *sa)
 {
-	struct sa_slot *slot = &tab.slots[sa->slot];
+	struct sa_slot *slot = &sa_slot_list[sa->slot];
 	uint32_t *bucket = chain_of(sa);
 
 	slot->home = sa->home;
 	sa->sibling = slot->first;
-	slot->first = sa->index;
-	__atomic_store_n(&slot->n_sas, slot->n_sas + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->first, sa->index, __ATOMIC_RELEASE);
 	tab.n_live++;
 	sa->next = *bucket;
 	__atomic_store_n(bucket, sa->index, __ATOMIC_RELEASE);
@@ -348,13 +317,12 @@ static void link_in(struct sa *sa)
 // Takes an SA out of everybody's sight; it dies after a grace period.
 static void link_out(struct sa *sa)
 {
-	struct sa_slot *slot = &tab.slots[sa->slot];
+	struct sa_slot *slot = &sa_slot_list[sa->slot];
 	uint32_t *at;
 
 	for (at = &slot->first; *at != sa->index; at = &tab.sas[*at].sibling)
 		;
-	*at = sa->sibling;
-	__atomic_store_n(&slot->n_sas, slot->n_sas - 1, __ATOMIC_RELAXED);
+	__atomic_store_n(at, sa->sibling, __ATOMIC_RELEASE);
 	tab.n_live--;
 	for (at = chain_of(sa); *at != sa->index; at = &tab.sas[*at].next)
 		;
@@ -374,7 +342,7 @@ static uint64_t limit_of(const struct sa *sa, uint64_t seq_limit)
 // Numbers up to a new limit, which is no smaller than the old one.
 static void grant(struct sa *sa, uint64_t seq_limit)
 {
-	uint64_t seq = __atomic_load_n(&sa->seq, __ATOMIC_RELAXED);
+	uint64_t seq = sa_seq(sa);
 	uint64_t limit = RTE_MAX(limit_of(sa, seq_limit), sa->seq_limit);
 
 	if (limit == sa->seq_limit && sa->told == 0)
@@ -398,16 +366,13 @@ static void lives_set(struct sa *sa, const struct api_sa_set *set)
 // The same SA again: keeps its counters and its window, its numbers only rise.
 static void renew(struct sa *sa, const struct api_sa_set *set)
 {
-	uint64_t seq = __atomic_load_n(&sa->seq, __ATOMIC_RELAXED);
-
 	sa->mark = tab.mark;
 	lives_set(sa, set);
-	while (sa->direction == API_SA_OUT && seq < set->seq_next &&
-		!__atomic_compare_exchange_n(
-			&sa->seq, &seq, set->seq_next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
-	if (sa->direction == API_SA_OUT)
-		grant(sa, set->seq_limit);
+	if (sa->direction != API_SA_OUT)
+		return;
+	if (set->seq_next > sa->seq_floor)
+		__atomic_store_n(&sa->seq_floor, set->seq_next, __ATOMIC_RELAXED);
+	grant(sa, set->seq_limit);
 }
 
 static bool is_same(
@@ -469,12 +434,12 @@ int sa_set(const struct api_sa_set *set, uint8_t domain, const struct ip6 *agent
 	struct sa *old, *new;
 	int error;
 
-	if (set->slot == 0 || set->slot >= tab.n_slots)
+	if (set->slot == 0 || set->slot >= sa_n_slots)
 		return -ENOSPC;
 	if (suite == NULL || !is_sound(set))
 		return -EOPNOTSUPP;
 	old = find(set->slot, set->use, set->direction, set->spi, set->agent);
-	__atomic_store_n(&tab.slots[set->slot].protect, set->protect, __ATOMIC_RELAXED);
+	__atomic_store_n(&sa_slot_list[set->slot].protect, set->protect, __ATOMIC_RELAXED);
 	if (old != NULL && is_same(old, set, suite) && ip6_eq(&old->agent_address, agent_address)) {
 		renew(old, set);
 		return 0;
@@ -486,7 +451,7 @@ int sa_set(const struct api_sa_set *set, uint8_t domain, const struct ip6 *agent
 		if (other != NULL && other != old)
 			return -EEXIST;
 	} else if (old == NULL) {
-		old = tab.slots[set->slot].out[set->use];
+		old = sa_slot_list[set->slot].out[set->use];
 	}
 	new = make(set, suite, domain, agent_address, &error);
 	if (new == NULL)

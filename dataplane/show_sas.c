@@ -33,7 +33,8 @@ static void row_fill(struct rte_tel_data *row, const struct sa *sa)
 	rte_tel_data_add_dict_string(row, "suite", suite != NULL ? suite->name : "none");
 	rte_tel_data_add_dict_string(row, "source", sa->is_learned ? "ike" : "file");
 	rte_tel_data_add_dict_int(row, "esn", sa->is_esn);
-	rte_tel_data_add_dict_u64(row, "sequence", stat_read(is_out ? &sa->seq : &sa->replay.top));
+	rte_tel_data_add_dict_u64(
+		row, "sequence", is_out ? sa_seq(sa) : stat_read(&sa->replay.top));
 	rte_tel_data_add_dict_u64(row, "sequence_limit", stat_read(&sa->seq_limit));
 	rte_tel_data_add_dict_int(row, "replay_window", sa->window);
 	rte_tel_data_add_dict_u64(row, "packets", stat_read(&sa->packets));

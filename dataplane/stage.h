@@ -7,9 +7,10 @@
 
 #include <rte_ether.h>
 
+#include "dataplane/anchor.h"
+#include "dataplane/esp.h"
+#include "dataplane/sa.h"
 #include "dataplane/worker.h"
-
-struct sa;
 
 enum { STAGE_MAX_DECAPS = 2 }; // a mobile behind a mobile, as stage_encap's way down
 
@@ -85,13 +86,42 @@ uint32_t stage_protect_of(uint8_t domain, const struct ip6 *home);
 uint8_t *stage_last_next_header(struct rte_mbuf *m, unsigned int upper);
 
 // What of a home address' packets has to travel under an SA: its prefix's uses and its slot's.
-uint32_t stage_protect_binding(const struct binding *b);
+static inline uint32_t stage_protect_binding(const struct binding *b)
+{
+	const struct api_home_prefix_set *prefix = anchor_home_prefix(b->home_prefix);
+	uint32_t protect = prefix == NULL ? 0 : prefix->protect;
+
+	return b->flags & BINDING_SA ? protect | sa_protect(b->sa_slot) : protect;
+}
 
 // --- ESP out -----------------------------------------------------------------------------------------
 
-// Puts ESP header and trailer around the whole packet in m (moved), with room for IV and check value.
-// Returns: moved, maybe another buffer; NULL: dropped.
-struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m, const struct sa *sa);
+// Brings a packet into one buffer with so many bytes of room around it. Returns: moved, maybe another buffer;
+// NULL: dropped.
+struct rte_mbuf *stage_esp_make_room(
+	struct worker *w, struct rte_mbuf *m, uint16_t head, uint16_t tail);
+
+// Puts trailer and room for the check value behind a payload of `payload` bytes, which m (moved) ends with, and
+// room for ESP header and IV in front of m. Returns: moved, maybe another buffer; NULL: dropped.
+static inline struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m,
+	const struct esp_suite *suite, uint32_t payload, uint8_t next_header)
+{
+	uint16_t head = (uint16_t)esp_head_len(suite);
+	uint16_t tail = (uint16_t)esp_tail_len(suite, payload);
+
+	if (unlikely(m->nb_segs > 1 || rte_pktmbuf_tailroom(m) < tail ||
+		     rte_pktmbuf_headroom(m) < head)) {
+		m = stage_esp_make_room(w, m, head, tail);
+		if (m == NULL)
+			return NULL;
+	}
+	esp_trailer_put(
+		suite, rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len), payload, next_header);
+	m->data_off -= head;
+	m->data_len += head + tail;
+	m->pkt_len = m->data_len;
+	return m;
+}
 
 // Hands a packet (moved) with its outer headers and ESP at offset `at` on to be sealed and sent to nh over
 // a way of this MTU. payload: bytes inside.

@@ -25,6 +25,7 @@ enum {
 	LIMIT_MAX_HEADERS = 6, // that an encapsulation limit is looked for behind
 	MH_TYPE_AT = 2, // RFC 6275 section 6.1.1
 	MH_HOME_TEST = 3,
+	SA_AHEAD = 8, // packets whose SAs are under way
 };
 
 // The destination options header of an outer header: a Tunnel Encapsulation Limit and padding.
@@ -246,7 +247,7 @@ static struct rte_mbuf *push_outer(struct worker *w, struct rte_mbuf *m, const s
 		in->hop_limit--;
 	if (unlikely(outer->sa != NULL)) {
 		protocol = PROTO_ESP;
-		m = stage_esp_wrap(w, m, outer->sa);
+		m = stage_esp_wrap(w, m, outer->sa->suite, m->pkt_len, PROTO_IPV6);
 		if (m == NULL)
 			return NULL;
 	}
@@ -324,6 +325,12 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 		stage_tunnel_send(w, m, nh, mtu);
 }
 
+static inline void sa_prefetch(const struct binding *b)
+{
+	if (unlikely(b->flags & BINDING_SA))
+		sa_out_prefetch(b->sa_slot, API_SA_PAYLOAD);
+}
+
 void stage_encap(struct worker *w)
 {
 	struct lane *in = &w->home;
@@ -353,12 +360,13 @@ void stage_encap(struct worker *w)
 	if (n == 0)
 		return;
 	fib6_lookup_bulk(DOMAIN_TRANSPORT, care_of, idx, n);
-	for (unsigned int i = 0; i < n; i++) {
-		if (unlikely(bindings[i]->flags & BINDING_SA))
-			rte_prefetch0(sa_out(bindings[i]->sa_slot, API_SA_PAYLOAD));
-	}
 	for (unsigned int i = 0; i < n; i++)
 		rte_prefetch0(nexthop_get(idx[i]));
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < RTE_MIN(n, (unsigned int)SA_AHEAD); i++)
+		sa_prefetch(bindings[i]);
+	for (unsigned int i = 0; i < n; i++) {
+		if (i + SA_AHEAD < n)
+			sa_prefetch(bindings[i + SA_AHEAD]);
 		encap_one(w, in->pkts[i], bindings[i], idx[i]);
+	}
 }

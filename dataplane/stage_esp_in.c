@@ -289,13 +289,12 @@ void stage_esp_in(struct worker *w)
 {
 	struct incoming in[BURST];
 	struct refusals refused;
-	struct esp_op *ops;
+	struct esp_op ops[BURST];
 	unsigned int n, found;
 	uint64_t ticks;
 
 	if (likely(w->esp_in.n == 0))
 		return;
-	ops = w->esp->ops;
 	esp_guard_turn(&w->esp->guard, w->now_tsc);
 	found = find(w, in);
 	refused.n = n = 0;

@@ -11,14 +11,10 @@
 
 #include "dataplane/esp_worker.h"
 
-// Gives a payload of `payload` bytes, which m ends with, its trailer and room for the check value, all in one
-// buffer. NULL: dropped. Moves m.
-static struct rte_mbuf *put_tail(struct worker *w, struct rte_mbuf *m,
-	const struct esp_suite *suite, uint32_t payload, uint8_t next_header)
+struct rte_mbuf *stage_esp_make_room(
+	struct worker *w, struct rte_mbuf *m, uint16_t head, uint16_t tail)
 {
-	uint16_t tail = (uint16_t)esp_tail_len(suite, payload);
-
-	if (unlikely(m->nb_segs > 1 || rte_pktmbuf_tailroom(m) < tail)) {
+	if (m->nb_segs > 1 || rte_pktmbuf_tailroom(m) < tail) {
 		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
 
 		if (copy == NULL || copy->nb_segs > 1 || rte_pktmbuf_tailroom(copy) < tail) {
@@ -29,39 +25,35 @@ static struct rte_mbuf *put_tail(struct worker *w, struct rte_mbuf *m,
 		rte_pktmbuf_free(m);
 		m = copy;
 	}
-	esp_trailer_put(suite, (uint8_t *)rte_pktmbuf_append(m, tail), payload, next_header);
-	return m;
-}
-
-static void put_head(const struct sa *sa, uint8_t *at)
-{
-	((struct esp_hdr *)(void *)at)->spi_be = rte_cpu_to_be_32(sa->spi);
-}
-
-struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m, const struct sa *sa)
-{
-	unsigned int head = esp_head_len(sa->suite);
-	uint8_t *at;
-
-	m = put_tail(w, m, sa->suite, m->pkt_len, PROTO_IPV6);
-	if (m == NULL)
-		return NULL;
-	at = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)head);
-	if (unlikely(at == NULL)) {
+	if (rte_pktmbuf_headroom(m) < head) {
 		worker_drop(w, m, DROP_no_headroom);
 		return NULL;
 	}
-	put_head(sa, at);
 	return m;
 }
 
 void stage_esp_tunnel(struct worker *w, struct rte_mbuf *m, struct sa *sa, const struct nexthop *nh,
 	uint16_t mtu, uint16_t at, uint32_t payload)
 {
-	sa_prefetch(sa); // for when the burst is together
-	w->esp->out[w->esp->n_out++] = (struct esp_out){
-		.m = m, .sa = sa, .nh = nh, .payload = payload, .at = at, .mtu = mtu
-	};
+	struct esp_worker *esp = w->esp;
+	const struct esp_suite *suite = sa->suite;
+	uint64_t seq = sa_is_over(sa) ? 0 : sa_seq_take(sa, w->counts_shared);
+	struct esp_op *op = &esp->ops[esp->n_out];
+
+	if (unlikely(seq == 0)) {
+		sa_count_drop(&sa->refused);
+		worker_drop(w, m, sa_is_over(sa) ? DROP_esp_expired : DROP_esp_sequence);
+		return;
+	}
+	esp->out[esp->n_out++] = (struct esp_out){ .m = m, .nh = nh, .mtu = mtu };
+	op->packet = rte_pktmbuf_mtod_offset(m, uint8_t *, at);
+	op->seq = seq;
+	op->len = m->pkt_len - at - suite->icv_len;
+	op->is_esn = sa->is_esn;
+	op->suite = suite;
+	op->key = &sa->key;
+	esp_head_put(esp->mgr, op, sa->spi, esp->site);
+	sa_count_packet(sa, payload, w->counts_shared);
 }
 
 // Finds where ESP goes in a packet of ours: behind the routing header, which has its way before it. Shape:
@@ -87,7 +79,7 @@ void stage_esp_transport(struct worker *w, struct rte_mbuf *m)
 {
 	const struct pkt_priv *priv = pkt_priv(m);
 	struct sa *sa = sa_is_on ? sa_out(priv->sa_slot, priv->sa_use) : NULL;
-	unsigned int off = 0, head;
+	unsigned int off = 0;
 	uint32_t payload;
 	uint8_t *start;
 	int protocol = place_find(m, &off);
@@ -98,57 +90,27 @@ void stage_esp_transport(struct worker *w, struct rte_mbuf *m)
 		return;
 	}
 	payload = m->pkt_len - off;
-	m = put_tail(w, m, sa->suite, payload, (uint8_t)protocol);
+	m = stage_esp_wrap(w, m, sa->suite, payload, (uint8_t)protocol);
 	if (m == NULL)
 		return;
-	head = esp_head_len(sa->suite);
-	start = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)head);
-	if (unlikely(start == NULL)) {
-		worker_drop(w, m, DROP_no_headroom);
-		return;
-	}
-	memmove(start, start + head, off);
+	start = rte_pktmbuf_mtod(m, uint8_t *);
+	memmove(start, start + esp_head_len(sa->suite), off);
 	*stage_last_next_header(m, off) = PROTO_ESP;
-	put_head(sa, start + off);
 	pkt_ip6(m)->payload_len_be =
 		rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(struct ip6_hdr_wire)));
 	stage_esp_tunnel(w, m, sa, NULL, 0, (uint16_t)off, payload);
 }
 
-// Takes a number for a packet and makes it ready to be sealed. Returns: false: dropped.
-static bool prepare(struct worker *w, const struct esp_out *out, struct esp_op *op)
-{
-	struct sa *sa = out->sa;
-	uint64_t seq = sa_is_over(sa) ? 0 : sa_seq_take(sa);
-
-	if (unlikely(seq == 0)) {
-		sa_count_drop(&sa->refused);
-		worker_drop(w, out->m, sa_is_over(sa) ? DROP_esp_expired : DROP_esp_sequence);
-		return false;
-	}
-	op->packet = rte_pktmbuf_mtod_offset(out->m, uint8_t *, out->at);
-	op->len = out->m->pkt_len - out->at - sa->suite->icv_len;
-	op->is_esn = sa->is_esn;
-	op->seq = seq;
-	op->suite = sa->suite;
-	op->key = &sa->key;
-	sa_count_packet(sa, out->payload, w->counts_shared);
-	return true;
-}
-
 void stage_esp_out(struct worker *w)
 {
 	struct esp_worker *esp = w->esp;
-	unsigned int n = 0;
+	unsigned int n;
 
 	if (likely(esp == NULL || esp->n_out == 0))
 		return;
-	for (unsigned int i = 0; i < esp->n_out; i++) {
-		if (prepare(w, &esp->out[i], &esp->ops[n]))
-			esp->out[n++] = esp->out[i];
-	}
+	n = esp->n_out;
 	esp->n_out = 0;
-	esp_seal(esp->mgr, esp->ops, n, esp->site);
+	esp_seal(esp->mgr, esp->ops, n);
 	w->stats.sealed += n;
 	for (unsigned int i = 0; i < n; i++) {
 		const struct esp_out *out = &esp->out[i];

@@ -59,14 +59,6 @@ uint32_t stage_protect_of(uint8_t domain, const struct ip6 *home)
 	return prefix == NULL ? 0 : prefix->protect;
 }
 
-uint32_t stage_protect_binding(const struct binding *b)
-{
-	const struct api_home_prefix_set *prefix = anchor_home_prefix(b->home_prefix);
-	uint32_t protect = prefix == NULL ? 0 : prefix->protect;
-
-	return b->flags & BINDING_SA ? protect | sa_protect(b->sa_slot) : protect;
-}
-
 void stage_bindings_of(const struct worker *w, uint8_t domain, const struct ip6 *homes,
 	const struct binding **bindings, unsigned int n)
 {

@@ -96,7 +96,6 @@ static uint16_t seal(uint8_t *frame, uint32_t mobile, uint64_t seq, uint16_t len
 		.hop_limit = 64,
 		.src = traffic_care_of(mobile),
 		.dst = traffic_agent };
-	((struct esp_hdr *)(void *)esp)->spi_be = rte_cpu_to_be_32(SPI + mobile);
 	in = (void *)(esp + head);
 	*in = (struct ip6_hdr_wire){ .vtc_flow_be = rte_cpu_to_be_32(6u << 28),
 		.payload_len_be = rte_cpu_to_be_16((uint16_t)(len - sizeof(*in))),
@@ -106,7 +105,8 @@ static uint16_t seal(uint8_t *frame, uint32_t mobile, uint64_t seq, uint16_t len
 		.dst = traffic_care_of(7) };
 	esp_trailer_put(suite, esp + head + len, len, PROTO_IPV6);
 	op.len = head + len + tail - suite->icv_len;
-	esp_seal(mgr, &op, 1, 0);
+	esp_head_put(mgr, &op, SPI + mobile, 0);
+	esp_seal(mgr, &op, 1);
 	return (uint16_t)(sizeof(*eth) + sizeof(*out) + head + len + tail);
 }
 

@@ -45,7 +45,6 @@ static uint32_t packet_make(const struct esp_suite *suite, uint8_t *packet, uint
 {
 	uint32_t head = esp_head_len(suite);
 
-	((struct esp_hdr *)(void *)packet)->spi_be = rte_cpu_to_be_32(SPI);
 	for (uint32_t i = 0; i < len; i++)
 		packet[head + i] = (uint8_t)(i ^ len);
 	esp_trailer_put(suite, packet + head + len, len, 41);
@@ -80,7 +79,9 @@ static void seal_burst(const struct esp_suite *suite, bool is_esn, uint32_t from
 		};
 		memset(packets[i] + ops[i].len + suite->icv_len, 0xee, 8);
 	}
-	esp_seal(mgr, ops, ESP_BURST, SITE);
+	for (uint32_t i = 0; i < ESP_BURST; i++)
+		esp_head_put(mgr, &ops[i], SPI, SITE);
+	esp_seal(mgr, ops, ESP_BURST);
 	for (uint32_t i = 0; i < ESP_BURST; i++) {
 		const struct esp_hdr *hdr = (const void *)packets[i];
 		uint32_t whole = ops[i].len + suite->icv_len;
@@ -194,7 +195,9 @@ static void test_mixed(void)
 			.key = keys[i],
 		};
 	}
-	esp_seal(mgr, ops, ESP_BURST, SITE);
+	for (uint32_t i = 0; i < ESP_BURST; i++)
+		esp_head_put(mgr, &ops[i], SPI, SITE);
+	esp_seal(mgr, ops, ESP_BURST);
 	esp_open(mgr, ops, ESP_BURST);
 	for (uint32_t i = 0; i < ESP_BURST; i++) {
 		CU_ASSERT_TRUE(ops[i].is_good);

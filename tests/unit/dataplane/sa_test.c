@@ -5,7 +5,9 @@
 
 #include "dataplane/sa.c"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/unit/dataplane/suite.h"
 
@@ -179,7 +181,7 @@ static void test_refused(void)
 	sa_free();
 }
 
-static void test_same_again(void)
+static void same_again(bool is_shared)
 {
 	union record out = gcm(1, 3000, API_SA_PAYLOAD, API_SA_OUT);
 	union record in = gcm(1, 2000, API_SA_PAYLOAD, API_SA_IN);
@@ -190,7 +192,7 @@ static void test_same_again(void)
 	CU_ASSERT_EQUAL(set(&in), 0);
 	sa = sa_out(1, API_SA_PAYLOAD);
 	for (uint64_t i = 1; i <= 40; i++)
-		CU_ASSERT_EQUAL(sa_seq_take(sa), i);
+		CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), i);
 	sa_count_packet(sa, 100, false);
 	CU_ASSERT_TRUE(replay_mark(&look_up(2000, &agent)->replay, 9));
 
@@ -198,10 +200,10 @@ static void test_same_again(void)
 	out.set.seq_next = 20;
 	CU_ASSERT_EQUAL(set(&out), 0);
 	CU_ASSERT_PTR_EQUAL(sa_out(1, API_SA_PAYLOAD), sa);
-	CU_ASSERT_EQUAL(sa_seq_take(sa), 41);
+	CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), 41);
 	out.set.seq_next = 70;
 	CU_ASSERT_EQUAL(set(&out), 0);
-	CU_ASSERT_EQUAL(sa_seq_take(sa), 70);
+	CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), 70);
 	CU_ASSERT_EQUAL(sa->packets, 1);
 	CU_ASSERT_EQUAL(set(&in), 0);
 	CU_ASSERT_FALSE(replay_may_pass(&look_up(2000, &agent)->replay, 9));
@@ -216,7 +218,7 @@ static void test_same_again(void)
 	out.keys[0] ^= 1;
 	out.set.seq_next = 1;
 	CU_ASSERT_EQUAL(set(&out), 0);
-	CU_ASSERT_EQUAL(sa_seq_take(sa_out(1, API_SA_PAYLOAD)), 1);
+	CU_ASSERT_EQUAL(sa_seq_take(sa_out(1, API_SA_PAYLOAD), is_shared), 1);
 	in.keys[0] ^= 1;
 	CU_ASSERT_EQUAL(set(&in), 0);
 	CU_ASSERT_TRUE(replay_may_pass(&look_up(2000, &agent)->replay, 9));
@@ -224,6 +226,12 @@ static void test_same_again(void)
 	CU_ASSERT_EQUAL(count_events(API_SA_FINAL), 2);
 	CU_ASSERT_EQUAL(sa_count(), 2);
 	sa_free();
+}
+
+static void test_same_again(void)
+{
+	same_again(false);
+	same_again(true);
 }
 
 static void test_rekeying(void)
@@ -251,7 +259,7 @@ static void test_rekeying(void)
 	sa_free();
 }
 
-static void test_numbers_and_grants(void)
+static void numbers_and_grants(bool is_shared)
 {
 	union record out = gcm(1, 3000, API_SA_PAYLOAD, API_SA_OUT);
 	struct api_sa_grant grant_200 = { .slot = 1,
@@ -266,7 +274,7 @@ static void test_numbers_and_grants(void)
 	sa = sa_out(1, API_SA_PAYLOAD);
 	control_hears = false;
 	for (uint64_t i = 1; i < 100; i++) {
-		CU_ASSERT_EQUAL(sa_seq_take(sa), i);
+		CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), i);
 		sa_poll();
 		CU_ASSERT_TRUE(i > 70 || (sa->told & SA_TOLD_LOW) == 0);
 		if (i == 90)
@@ -275,12 +283,12 @@ static void test_numbers_and_grants(void)
 	// Told late, but told, and once.
 	CU_ASSERT_EQUAL(count_events(API_SA_LOW), 1);
 	for (unsigned int i = 0; i < 1000; i++)
-		CU_ASSERT_EQUAL(sa_seq_take(sa), 0);
+		CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), 0);
 	CU_ASSERT_EQUAL(sa->seq, 100); // not one number lost
 	CU_ASSERT_EQUAL(sa_grant(&grant_200), 0);
 	for (uint64_t i = 100; i < 200; i++)
-		CU_ASSERT_EQUAL(sa_seq_take(sa), i);
-	CU_ASSERT_EQUAL(sa_seq_take(sa), 0);
+		CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), i);
+	CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), 0);
 	settle();
 	CU_ASSERT_EQUAL(count_events(API_SA_LOW), 2);
 	CU_ASSERT_EQUAL(count_events(API_SA_EXPIRED), 0);
@@ -289,8 +297,14 @@ static void test_numbers_and_grants(void)
 	sa_free();
 }
 
+static void test_numbers_and_grants(void)
+{
+	numbers_and_grants(false);
+	numbers_and_grants(true);
+}
+
 // Numbers never come round, with and without extended ones.
-static void test_last_number(void)
+static void last_number(bool is_shared)
 {
 	static const uint64_t ends[] = { 1ULL << 32, 1ULL << 56 };
 
@@ -305,16 +319,68 @@ static void test_last_number(void)
 		CU_ASSERT_EQUAL(set(&out), 0);
 		sa = sa_out(1, API_SA_PAYLOAD);
 		for (uint64_t n = ends[i] - 3; n < ends[i]; n++)
-			CU_ASSERT_EQUAL(sa_seq_take(sa), n);
+			CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), n);
 		CU_ASSERT_FALSE(sa_is_over(sa));
 		for (unsigned int n = 0; n < 10; n++)
-			CU_ASSERT_EQUAL(sa_seq_take(sa), 0);
+			CU_ASSERT_EQUAL(sa_seq_take(sa, is_shared), 0);
 		CU_ASSERT_TRUE(sa_is_over(sa));
 		settle();
 		CU_ASSERT_EQUAL(count_events(API_SA_EXPIRED), 1);
 		CU_ASSERT_EQUAL(count_events(API_SA_LOW), 0);
 		sa_free();
 	}
+}
+
+static void test_last_number(void)
+{
+	last_number(false);
+	last_number(true);
+}
+
+enum { N_TAKEN = 20000 };
+
+static struct sa *taken_from;
+static uint8_t taken[4 * N_TAKEN];
+
+static void *take_numbers(void *highest)
+{
+	for (unsigned int i = 0; i < N_TAKEN; i++) {
+		uint64_t seq = sa_seq_take(taken_from, true);
+
+		if (seq == 0)
+			continue;
+		if (seq >= sizeof(taken) || seq <= *(uint64_t *)highest)
+			abort();
+		*(uint64_t *)highest = seq;
+		__atomic_fetch_add(&taken[seq], 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+// Two workers at once, while control grants and raises: no number twice, each worker's in order, none from
+// a limit on.
+static void test_numbers_of_two(void)
+{
+	union record out = gcm(1, 3000, API_SA_PAYLOAD, API_SA_OUT);
+	uint64_t highest[2] = { 0 };
+	pthread_t threads[2];
+
+	setup();
+	set(&out);
+	taken_from = sa_out(1, API_SA_PAYLOAD);
+	memset(taken, 0, sizeof(taken));
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, take_numbers, &highest[i]);
+	for (out.set.seq_limit = 100; out.set.seq_limit < 3 * N_TAKEN; out.set.seq_limit += 100) {
+		out.set.seq_next = out.set.seq_limit / 3;
+		set(&out);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned int i = 0; i < sizeof(taken); i++)
+		CU_ASSERT_TRUE(taken[i] <= (i > 0 && i < out.set.seq_limit));
+	CU_ASSERT_TRUE(highest[0] > 0 || highest[1] > 0);
+	sa_free();
 }
 
 static void test_lifetimes(void)
@@ -491,6 +557,7 @@ int main(void)
 		{ "rekeying", test_rekeying },
 		{ "numbers and grants", test_numbers_and_grants },
 		{ "the last number", test_last_number },
+		{ "numbers of two workers", test_numbers_of_two },
 		{ "lifetimes", test_lifetimes },
 		{ "wiped, after a grace period", test_wiped_after_grace },
 		{ "locked memory", test_locked },
