@@ -26,6 +26,7 @@ enum mark {
 
 struct marks {
 	uint64_t *bits; // one a record
+	uint64_t *words; // one for each of those words that has any
 	uint32_t at; // the word where a search goes on
 	uint32_t n;
 };
@@ -76,9 +77,20 @@ static uint64_t mn_id_hash_of(const void *ctx, uint32_t handle)
 	return hash_mn_id(bc, bc->slab[handle].mn_id, bc->slab[handle].mn_id_len);
 }
 
-static size_t mark_words(const struct bcache *bc)
+// How many words so many bits take.
+static uint32_t words_of(uint32_t n_bits)
 {
-	return ((size_t)bc->n_slots + MARK_BITS - 1) / MARK_BITS;
+	return n_bits / MARK_BITS + 1;
+}
+
+static void set_bit(uint64_t *bits, uint32_t i)
+{
+	bits[i / MARK_BITS] |= 1ULL << i % MARK_BITS;
+}
+
+static void clear_bit(uint64_t *bits, uint32_t i)
+{
+	bits[i / MARK_BITS] &= ~(1ULL << i % MARK_BITS);
 }
 
 static bool is_marked(const struct bcache *bc, enum mark kind, uint32_t handle)
@@ -91,7 +103,8 @@ static void mark(struct bcache *bc, enum mark kind, uint32_t handle)
 {
 	if (is_marked(bc, kind, handle))
 		return;
-	bc->marks[kind].bits[handle / MARK_BITS] |= 1ULL << handle % MARK_BITS;
+	set_bit(bc->marks[kind].bits, handle);
+	set_bit(bc->marks[kind].words, handle / MARK_BITS);
 	bc->marks[kind].n++;
 }
 
@@ -99,14 +112,16 @@ static void unmark(struct bcache *bc, enum mark kind, uint32_t handle)
 {
 	if (!is_marked(bc, kind, handle))
 		return;
-	bc->marks[kind].bits[handle / MARK_BITS] &= ~(1ULL << handle % MARK_BITS);
+	clear_bit(bc->marks[kind].bits, handle);
+	if (bc->marks[kind].bits[handle / MARK_BITS] == 0)
+		clear_bit(bc->marks[kind].words, handle / MARK_BITS);
 	bc->marks[kind].n--;
 }
 
 static bool has_marks(const struct bcache *bc)
 {
 	for (unsigned int i = 0; i < N_MARKS; i++)
-		if (bc->marks[i].bits == NULL)
+		if (bc->marks[i].bits == NULL || bc->marks[i].words == NULL)
 			return false;
 	return true;
 }
@@ -126,8 +141,12 @@ struct bcache *bcache_new(uint32_t max_bindings)
 	bc->n.max_bindings = max_bindings;
 	bc->n.n_free = bc->n_slots;
 	bc->free_head = BCACHE_NONE;
-	for (unsigned int i = 0; i < N_MARKS; i++)
-		bc->marks[i].bits = calloc(mark_words(bc), sizeof(*bc->marks[i].bits));
+	for (unsigned int i = 0; i < N_MARKS; i++) {
+		uint32_t n = words_of(bc->n_slots);
+
+		bc->marks[i].bits = calloc(n, sizeof(*bc->marks[i].bits));
+		bc->marks[i].words = calloc(words_of(n), sizeof(*bc->marks[i].words));
+	}
 	bc->slab = mmap(NULL, (size_t)bc->n_slots * sizeof(*bc->slab), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (bc->slab == MAP_FAILED)
@@ -154,8 +173,10 @@ void bcache_free(struct bcache *bc)
 	hindex_fini(&bc->by_home);
 	if (bc->slab != NULL)
 		munmap(bc->slab, (size_t)bc->n_slots * sizeof(*bc->slab));
-	for (unsigned int i = 0; i < N_MARKS; i++)
+	for (unsigned int i = 0; i < N_MARKS; i++) {
 		free(bc->marks[i].bits);
+		free(bc->marks[i].words);
+	}
 	free(bc);
 }
 
@@ -570,19 +591,27 @@ void bcache_mark_all_dirty(struct bcache *bc)
 		bcache_mark_dirty(bc, handle);
 }
 
+// The next word with a mark, from a word on and round the end. There must be one.
+static uint32_t next_marked(const struct marks *m, uint32_t n_words, uint32_t from)
+{
+	uint32_t i = from / MARK_BITS;
+	uint64_t bits = m->words[i] & ~0ULL << from % MARK_BITS;
+
+	while (bits == 0) {
+		i = (i + 1) % words_of(n_words);
+		bits = m->words[i];
+	}
+	return i * MARK_BITS + (uint32_t)__builtin_ctzll(bits);
+}
+
 static size_t take_marked(struct bcache *bc, enum mark kind, uint32_t *out, size_t max)
 {
 	struct marks *m = &bc->marks[kind];
 	size_t n = 0;
 
 	while (n < max && m->n > 0) {
-		uint64_t bits = m->bits[m->at];
-
-		if (bits == 0) {
-			m->at = (m->at + 1) % (uint32_t)mark_words(bc);
-			continue;
-		}
-		out[n] = m->at * MARK_BITS + (uint32_t)__builtin_ctzll(bits);
+		m->at = next_marked(m, words_of(bc->n_slots), m->at);
+		out[n] = m->at * MARK_BITS + (uint32_t)__builtin_ctzll(m->bits[m->at]);
 		unmark(bc, kind, out[n++]);
 	}
 	return n;

@@ -26,7 +26,7 @@ enum {
 	TURN_US = 100, // between two messages of a paced run
 	WAIT_US = 500,
 	SETTLE_US = 300000, // silence that ends a run
-	EXPIRY_GROUPS = 4,
+	EXPIRY_GROUPS = 8,
 	EXPIRY_STEP_S = 4, // lifetimes come in steps of it
 };
 
@@ -268,8 +268,15 @@ static void wait_until(struct load *load, uint32_t us)
 		must(load->way->turn(load->way, 1000));
 }
 
-// A tenth of the mobiles, a million of ten, end within one second while the others refresh: groups
-// that register at times 4 s apart with lifetimes that are 4 s apart, each in less than a second.
+// Waits for the beginning of a second of the clock that lifetimes are in.
+static void wait_second(struct load *load)
+{
+	while (clock_boot_ns() % CLOCK_NS_PER_S > CLOCK_NS_PER_S / 20)
+		must(load->way->turn(load->way, 1000));
+}
+
+// A tenth of the mobiles, a million of ten, end at the end of the same second while the others refresh:
+// groups that register in seconds 4 s apart with lifetimes that are 4 s apart.
 static void step_expiry(struct load *load)
 {
 	const struct load_options *a = &load->arguments;
@@ -278,17 +285,19 @@ static void step_expiry(struct load *load)
 		.name = "reg_expiry", .is_first = true, .n = n_group, .rate = n_group / 0.8
 	};
 	struct report_row row = { .name = run.name, .n_bindings = n_all };
-	uint32_t t0_us = now_us(load);
+	uint32_t t0_us;
 
 	load->next_new = 0;
+	wait_second(load);
+	t0_us = now_us(load);
 	for (uint32_t g = 0; g < EXPIRY_GROUPS; g++) {
 		wait_until(load, t0_us + g * EXPIRY_STEP_S * US_PER_S);
 		run.lifetime_s = (EXPIRY_GROUPS - g) * EXPIRY_STEP_S;
 		run_all(load, &run);
 	}
-	// The mobiles behind them refresh from half a second before to two seconds after.
+	// The others refresh from half a second before until two seconds and a half after.
 	load->next_new = n_all;
-	wait_until(load, t0_us + (EXPIRY_GROUPS * EXPIRY_STEP_S * 10 - 5) * US_PER_S / 10);
+	wait_until(load, t0_us + (EXPIRY_GROUPS * EXPIRY_STEP_S * 10 + 5) * US_PER_S / 10);
 	run = (struct run){
 		.name = "reg_expiry", .lifetime_s = a->lifetime_s, .rate = 20000, .n = 60000
 	};

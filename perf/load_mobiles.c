@@ -47,6 +47,9 @@ struct mobiles *mobiles_new(uint32_t n, enum mobiles_proof proof, const struct i
 	if (m == NULL)
 		return NULL;
 	m->n = n;
+	for (uint32_t i = 0; i < n; i++)
+		m->all[i].sequence =
+			1; // a first use of memory would be taken for a wait for an answer
 	m->proof = proof;
 	m->agent = *agent;
 	m->home_prefix = *home_prefix;

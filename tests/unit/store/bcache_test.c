@@ -135,6 +135,49 @@ static void test_dirty(void)
 }
 
 // What has ended is told first, and counted by itself for as long as it is not.
+// Few marks in a large cache, set, cleared and taken at random: against a plain list of them. The next
+// one is the nearest behind the last, round the end.
+static void test_sparse_marks(void)
+{
+	enum { N = 30000, ROUNDS = 20000 };
+	static bool is_marked[N];
+	struct bcache *bc = bcache_new(N);
+	uint64_t rng = 31;
+	uint32_t at = 0, n = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bc);
+	for (uint32_t i = 0; i < N; i++)
+		CU_ASSERT_EQUAL_FATAL(add(bc, i, 0, BCE_LIVE), i);
+	for (int round = 0; round < ROUNDS; round++) {
+		uint32_t handle = rng_below(&rng, N), out = 0;
+
+		switch (rng_below(&rng, 3)) {
+		case 0:
+			n += !is_marked[handle];
+			is_marked[handle] = true;
+			bcache_mark_dirty(bc, handle);
+			break;
+		case 1:
+			n -= is_marked[handle];
+			is_marked[handle] = false;
+			bcache_clear_dirty(bc, handle);
+			break;
+		default:
+			CU_ASSERT_EQUAL_FATAL(bcache_take_dirty(bc, &out, 1), n > 0);
+			if (n == 0)
+				break;
+			at -= at % 64; // of the marks in one word the lowest comes first
+			while (!is_marked[at])
+				at = (at + 1) % N;
+			CU_ASSERT_EQUAL_FATAL(out, at);
+			is_marked[at] = false;
+			n--;
+		}
+		CU_ASSERT_EQUAL_FATAL(bcache_counts(bc).n_dirty, n);
+	}
+	bcache_free(bc);
+}
+
 static void test_dirty_hold(void)
 {
 	struct bcache *bc = bcache_new(200);
@@ -357,6 +400,7 @@ int main(void)
 		{ "room for holds is bounded", test_hold_limit },
 		{ "given handles", test_reserve_at },
 		{ "dirty marks", test_dirty },
+		{ "few marks among many records", test_sparse_marks },
 		{ "what has ended is told first", test_dirty_hold },
 		{ "refused marks", test_refused },
 		{ "an old hold", test_old_hold },
