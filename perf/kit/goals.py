@@ -191,7 +191,7 @@ GOALS = (
     ("restart", "s until a restarted control process is ready", 10, 5, False,
      _extra("reg_restart", "seconds")),
     ("filling", "s until it has filled an empty dataplane", 10, 5, False,
-     _extra("reg_filling", "seconds")),
+     lambda rows: rows.extra("chain_filling", "seconds") or rows.extra("reg_filling", "seconds")),
     ("import", "s to import the subscribers", 120, 60, False, _extra("reg_import", "seconds")),
 )
 

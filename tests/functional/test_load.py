@@ -54,3 +54,9 @@ def test_registrations_through_the_whole_chain(tmp_path):
     assert set(rows) == {"chain_import", "chain_initial", "chain_refresh", "chain_handover",
                          "chain_memory", "chain_restart", "chain_resync", "chain_filling"}
     check(rows, "chain_", 1000)  # a busy machine drops frames
+    # The dataplane forwards whatever the control process does, and from the beginning.
+    for name, kinds in (("restart", ("plain", "bound")), ("resync", ("plain", "bound")),
+                        ("filling", ("plain",))):
+        for kind in kinds:
+            flow = rows["chain_" + name]["extra"]["flow"][kind]
+            assert flow["sent"] > 0 and flow["lost"] <= flow["sent"] // 2, (name, flow)
