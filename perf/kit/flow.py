@@ -25,6 +25,7 @@ ELSEWHERE = socket.inet_pton(socket.AF_INET6, "2001:db8:9::9")
 CORRESPONDENT = socket.inet_pton(socket.AF_INET6, "2001:db8:8::8")
 HOME = socket.inet_pton(socket.AF_INET6, "2001:db8:1::")[:12]
 MARK = b"unw-flow"
+LEAST_S = 0.1
 SETTLE_S = 0.5
 
 
@@ -58,7 +59,7 @@ def receive(link, kinds):
 def run(link, head, n_mobiles):
     number, begin = 0, time.monotonic()
     kinds = Kind(begin), Kind(begin)
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    while time.monotonic() - begin < LEAST_S or not select.select([sys.stdin], [], [], 0)[0]:
         while number < (time.monotonic() - begin) * PER_S:
             home = HOME + struct.pack("!I", random.randrange(n_mobiles) + 0x10000)
             link.send(head + packet(home if number & 1 else ELSEWHERE, number))
