@@ -39,6 +39,7 @@ struct side {
 struct change {
 	struct ip6_prefix prefix; // IPv4: a.b.c.d::/n
 	uint32_t nexthop;
+	bool is_favorite;
 	bool is_del;
 };
 
@@ -178,8 +179,9 @@ static int apply(struct side *side, const struct change *change)
 {
 	if (side->lpm == NULL)
 		return apply4(side, change);
-	return change->is_del ? lpm_del(side->lpm, &change->prefix)
-			      : lpm_set(side->lpm, &change->prefix, change->nexthop);
+	if (change->is_del)
+		return lpm_del(side->lpm, &change->prefix);
+	return lpm_set(side->lpm, &change->prefix, change->nexthop, change->is_favorite);
 }
 
 // Changes the shadow and notes the change for the other side.
@@ -213,10 +215,12 @@ static struct ip6_prefix key_of(enum fib_family family, const struct ip6_prefix 
 	return key;
 }
 
-int fib_set(
-	uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix, uint32_t nexthop)
+int fib_set(uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix,
+	uint32_t nexthop, bool is_favorite)
 {
-	struct change change = { .prefix = key_of(family, prefix), .nexthop = nexthop };
+	struct change change = {
+		.prefix = key_of(family, prefix), .nexthop = nexthop, .is_favorite = is_favorite
+	};
 
 	return enter(&fibs[domain][family], &change);
 }

@@ -35,9 +35,9 @@ uint64_t fib_memory(uint8_t n_domains, uint32_t max_ip4, uint32_t max_ip6);
 
 // Adds or changes, or deletes, a prefix (IPv4 v4-mapped) in the table that is not read yet. Thread:
 // mirror only. Returns: 0, -ENOSPC (full; nothing changed), -ENOENT (delete of what is not there),
-// -ENOMEM.
-int fib_set(
-	uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix, uint32_t nexthop);
+// -ENOMEM. is_favorite: see lpm_set; means nothing for IPv4.
+int fib_set(uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix,
+	uint32_t nexthop, bool is_favorite);
 int fib_del(uint8_t domain, enum fib_family family, const struct ip6_prefix *prefix);
 
 // Shows workers what was set and deleted in any table since the last call; when it returns, no reader

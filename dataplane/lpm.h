@@ -11,6 +11,7 @@
 // and swaps them with a grace period between.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/base/addr.h"
@@ -27,8 +28,11 @@ void lpm_free(struct lpm *lpm);
 // Bytes that lpm_new takes.
 uint64_t lpm_memory(uint32_t max_prefixes);
 
-// Adds or changes a prefix, whose bits beyond its length are zero. Returns: 0 or -ENOSPC.
-int lpm_set(struct lpm *lpm, const struct ip6_prefix *prefix, uint32_t nexthop);
+// Adds or changes a prefix, whose bits beyond its length are zero. is_favorite: many look-ups in a row will
+// end at this one, as at a home prefix: they need not ask for its length, nor for those of prefixes inside,
+// unless what they look for may stand inside. Costs a walk over the whole table.
+// Returns: 0 or -ENOSPC.
+int lpm_set(struct lpm *lpm, const struct ip6_prefix *prefix, uint32_t nexthop, bool is_favorite);
 // Returns: 0 or -ENOENT.
 int lpm_del(struct lpm *lpm, const struct ip6_prefix *prefix);
 

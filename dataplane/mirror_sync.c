@@ -78,7 +78,7 @@ static int make_rib(uint8_t domain)
 
 		rib_add(rib, &statics[i].prefix, &route, false);
 	}
-	return fib_set(domain, FIB_IP6, &v4mapped, mirror_resolve_drop());
+	return fib_set(domain, FIB_IP6, &v4mapped, mirror_resolve_drop(), false);
 }
 
 int mirror_sync_init(const struct config_dataplane *config)
@@ -384,6 +384,14 @@ static void note_missing(struct rib_entry *entry, int error)
 	entry->is_missing = error != 0;
 }
 
+// Whether packets in a row come for it: mobiles' and tunnels' do.
+static bool ends_here(uint32_t nexthop)
+{
+	enum nexthop_type type = nexthop_get(nexthop)->type;
+
+	return type == NEXTHOP_HOME || type == NEXTHOP_LOCAL;
+}
+
 // Puts a next hop (0: none) into the FIB for an entry; takes over one use of it. Learned prefixes leave
 // room for our own, which are few and without which no mobile is served.
 static void install(uint8_t domain, struct rib_entry *entry, uint32_t nexthop)
@@ -397,7 +405,8 @@ static void install(uint8_t domain, struct rib_entry *entry, uint32_t nexthop)
 	if (old == 0 && is_learned && *n >= max_learned[family])
 		error = -ENOSPC;
 	else if (nexthop != old)
-		error = nexthop != 0 ? fib_set(domain, family, &entry->prefix, nexthop)
+		error = nexthop != 0 ? fib_set(domain, family, &entry->prefix, nexthop,
+					       ends_here(nexthop))
 				     : fib_del(domain, family, &entry->prefix);
 	if (error != 0 || entry->is_missing)
 		note_missing(entry, error);

@@ -39,17 +39,17 @@ static int fib_fill(void)
 
 	if (nexthop_init(TRAFFIC_ROUTES + 16) != 0 || fib_init(1, 16, TRAFFIC_ROUTES + 16) != 0)
 		return -ENOMEM;
-	error = fib_set(0, FIB_IP6, &p, nexthop_add(&local));
+	error = fib_set(0, FIB_IP6, &p, nexthop_add(&local), true);
 	p.len = 64;
 	ip6_mask(&p.addr, p.len);
 	if (error == 0)
-		error = fib_set(0, FIB_IP6, &p, nexthop_add(&home));
+		error = fib_set(0, FIB_IP6, &p, nexthop_add(&home), true);
 	for (uint16_t r = 0; r < TRAFFIC_ROUTES && error == 0; r++) {
 		uint16_t route = rte_cpu_to_be_16(r);
 
 		p = (struct ip6_prefix){ .addr = { .b = { 0x24, 0 } }, .len = 48 };
 		memcpy(p.addr.b + 4, &route, sizeof(route));
-		error = fib_set(0, FIB_IP6, &p, nexthop_add(&adjacency));
+		error = fib_set(0, FIB_IP6, &p, nexthop_add(&adjacency), false);
 	}
 	fib_commit();
 	return error;

@@ -155,12 +155,12 @@ static int routes_add(uint32_t n_routes)
 		struct ip6_prefix p = { .addr = { .b = { 0x24, 0 } }, .len = 48 };
 
 		memcpy(p.addr.b + 2, &route, sizeof(route));
-		error = fib_set(0, FIB_IP6, &p, 1);
+		error = fib_set(0, FIB_IP6, &p, 1, false);
 		p = (struct ip6_prefix){ .addr = { .b = { [10] = 0xff, [11] = 0xff } },
 			.len = 120 };
 		memcpy(p.addr.b + 12, &ip4, sizeof(ip4));
 		if (error == 0)
-			error = fib_set(0, FIB_IP4, &p, 1);
+			error = fib_set(0, FIB_IP4, &p, 1, false);
 	}
 	fib_commit();
 	return error;

@@ -104,7 +104,9 @@ static void test_random(void)
 				continue;
 			if (rand() % 2 != 0) {
 				r->nexthop = 1 + (uint32_t)rand() % 1000000;
-				CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &r->prefix, r->nexthop), 0);
+				CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &r->prefix, r->nexthop,
+							rand() % 4 == 0),
+					0);
 			} else {
 				int wanted = r->nexthop != 0 || r->prefix.len == 0 ? 0 : -ENOENT;
 
@@ -125,7 +127,7 @@ static void test_unseen_before_commit(void)
 	uint32_t out;
 
 	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES, MAX_ROUTES), 0);
-	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 7), 0);
+	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 7, false), 0);
 	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 0);
 	CU_ASSERT_TRUE(fib_commit());
@@ -146,7 +148,7 @@ static void test_full(void)
 		p.addr.b[4] = (uint8_t)n;
 		p.addr.b[0] = 0x20;
 		n++;
-	} while (fib_set(0, FIB_IP6, &p, n) == 0 && n < 60000);
+	} while (fib_set(0, FIB_IP6, &p, n, false) == 0 && n < 60000);
 	CU_ASSERT_TRUE(n > 16 && n < 60000);
 	fib_commit();
 	fib6_lookup_bulk(0, &p.addr, &out, 1);
@@ -156,7 +158,7 @@ static void test_full(void)
 	CU_ASSERT_EQUAL(out, 1);
 	CU_ASSERT_EQUAL(fib_del(0, FIB_IP6, &p), 0); // room again, in both tables
 	p.len = 49;
-	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 5), 0);
+	CU_ASSERT_EQUAL(fib_set(0, FIB_IP6, &p, 5, false), 0);
 	fib_commit();
 	fib6_lookup_bulk(0, &p.addr, &out, 1);
 	CU_ASSERT_EQUAL(out, 5);
@@ -211,7 +213,7 @@ static void test_random4(void)
 				r++;
 			if (rand() % 2 != 0) {
 				*r = (struct route){ p, 1 + (uint32_t)rand() % 1000000 };
-				CU_ASSERT_EQUAL(fib_set(domain, FIB_IP4, &p, r->nexthop), 0);
+				CU_ASSERT_EQUAL(fib_set(domain, FIB_IP4, &p, r->nexthop, false), 0);
 			} else if (r->nexthop != 0) {
 				CU_ASSERT_EQUAL(fib_del(domain, FIB_IP4, &p), 0);
 				r->nexthop = 0;
@@ -288,7 +290,7 @@ static void test_reader_beside_writer(void)
 	ip6_mask(&narrow.addr, narrow.len);
 	CU_ASSERT_EQUAL_FATAL(fib_init(1, MAX_ROUTES, MAX_ROUTES), 0);
 	CU_ASSERT_EQUAL_FATAL(nexthop_init(64), 0);
-	CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &wide, nexthop_add(&stable)), 0);
+	CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &wide, nexthop_add(&stable), false), 0);
 	fib_commit();
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, read_on, &reader), 0);
 	while (__atomic_load_n(&reader.n_lookups, __ATOMIC_RELAXED) == 0)
@@ -296,7 +298,7 @@ static void test_reader_beside_writer(void)
 	for (unsigned int i = 0; i < CHURN_ROUNDS; i++) {
 		idx = nexthop_add(&churn);
 		CU_ASSERT_NOT_EQUAL_FATAL(idx, 0); // indices come back
-		CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &narrow, idx), 0);
+		CU_ASSERT_EQUAL_FATAL(fib_set(0, FIB_IP6, &narrow, idx, false), 0);
 		fib_commit();
 		CU_ASSERT_EQUAL(nexthop_set(idx, &churn), 0);
 		CU_ASSERT_EQUAL_FATAL(fib_del(0, FIB_IP6, &narrow), 0);
