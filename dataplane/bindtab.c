@@ -174,62 +174,83 @@ static inline bool key_eq(const union bindtab_key *a, const union bindtab_key *b
 	return _mm_testz_si128(x, x);
 }
 
-// The index that stands with key in a slot, or 0. Every slot is compared, since which one it is cannot be
-// guessed, and a wrong guess costs more than two comparisons.
+// The index that stands with key in a slot, or 0.
 // Order: the key of a slot is written before its idx is published, and no key changes before a
-// grace period after its idx went away; so a key that compares equal belongs to the idx read. No two
-// slots of a bucket hold the same living key.
+// grace period after its idx went away; so a key that compares equal belongs to the idx read.
 static inline uint32_t slot_find(
 	const struct bucket *b, unsigned int i, const union bindtab_key *key)
 {
 	uint32_t idx = rcu_load(&b->idx[i]);
 
-	return idx & -(uint32_t)((idx != IDX_DEAD) & key_eq(&b->key[i], key));
+	return key_eq(&b->key[i], key) ? idx : 0;
 }
 
+static inline uint32_t slot_find_living(
+	const struct bucket *b, unsigned int i, const union bindtab_key *key)
+{
+	uint32_t idx = slot_find(b, i, key);
+
+	return idx == IDX_DEAD ? 0 : idx;
+}
+
+// The index that stands with key in a bucket, or 0. Every slot is compared, since which one it is cannot
+// be guessed, and a wrong guess costs more than two comparisons. No two slots of a bucket hold the same
+// living key, but dead ones may stand beside it: their index covers any other, which the second look finds.
 static inline uint32_t bucket_find(const struct bucket *b, const union bindtab_key *key)
 {
-	static_assert(SLOTS == 3, "every slot");
-	return slot_find(b, 0, key) | slot_find(b, 1, key) | slot_find(b, 2, key);
+	uint32_t idx = slot_find(b, 0, key) | slot_find(b, 1, key) | slot_find(b, 2, key);
+
+	static_assert(SLOTS == 3 && IDX_DEAD == UINT32_MAX, "every slot");
+	if (likely(idx != IDX_DEAD))
+		return idx;
+	return slot_find_living(b, 0, key) | slot_find_living(b, 1, key) |
+	       slot_find_living(b, 2, key);
 }
 
 // Index of key's entry in the chain that begins at bucket at, 0 on a miss.
 static inline uint32_t chain_find(
-	const struct bindtab *tab, uint32_t at, const union bindtab_key *key)
+	const struct bucket *buckets, uint32_t at, const union bindtab_key *key)
 {
 	for (;;) {
-		const struct bucket *b = &tab->buckets[at];
-		uint32_t idx = bucket_find(b, key);
+		uint32_t idx = bucket_find(&buckets[at], key);
 
 		if (likely(idx != 0))
 			return idx;
-		at = rcu_load(&b->next);
+		at = rcu_load(&buckets[at].next);
 		if (likely(at == 0))
 			return 0;
 	}
 }
 
-void bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *keys,
+unsigned int bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *keys,
 	struct binding **out, unsigned int n)
 {
+	const struct bucket *buckets = tab->buckets;
+	struct binding *entries = tab->entries;
 	uint32_t at[BULK_MAX];
+	unsigned int missed = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
 		at[i] = bucket_of(tab, &keys[i]);
-		rte_prefetch0(&tab->buckets[at[i]]);
+		rte_prefetch0(&buckets[at[i]]);
 	}
 	for (unsigned int i = 0; i < n; i++) {
-		uint32_t idx = chain_find(tab, at[i], &keys[i]);
+		uint32_t idx = chain_find(buckets, at[i], &keys[i]);
 
-		out[i] = idx == 0 ? NULL : &tab->entries[idx];
-		rte_prefetch0(&tab->entries[idx]);
+		out[i] = &entries[idx];
+		if (unlikely(idx == 0)) {
+			out[i] = NULL;
+			missed++;
+		}
+		rte_prefetch0(&entries[idx]);
 	}
+	return n - missed;
 }
 
 const struct binding *bindtab_find(
 	const struct bindtab *tab, const union bindtab_key *key, uint32_t *handle)
 {
-	uint32_t idx = chain_find(tab, bucket_of(tab, key), key);
+	uint32_t idx = chain_find(tab->buckets, bucket_of(tab, key), key);
 
 	if (idx == 0)
 		return NULL;
@@ -312,7 +333,7 @@ static void entry_retire(struct bindtab *tab, uint32_t idx)
 int bindtab_set(struct bindtab *tab, const union bindtab_key *key, uint32_t handle,
 	const struct binding *entry)
 {
-	uint32_t old = chain_find(tab, bucket_of(tab, key), key), idx, at;
+	uint32_t old = chain_find(tab->buckets, bucket_of(tab, key), key), idx, at;
 	unsigned int slot;
 
 	if (old == 0 && tab->n_live >= tab->max_bindings)
@@ -340,7 +361,7 @@ int bindtab_set(struct bindtab *tab, const union bindtab_key *key, uint32_t hand
 
 int bindtab_del(struct bindtab *tab, const union bindtab_key *key)
 {
-	uint32_t old = chain_find(tab, bucket_of(tab, key), key);
+	uint32_t old = chain_find(tab->buckets, bucket_of(tab, key), key);
 
 	if (old == 0)
 		return -ENOENT;

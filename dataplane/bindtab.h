@@ -13,6 +13,7 @@
 #pragma once
 
 #include <assert.h>
+#include <immintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -94,24 +95,26 @@ bool bindtab_sweep(struct bindtab *tab, uint32_t budget);
 void bindtab_sweep_begin(struct bindtab *tab);
 
 // Looks up n keys. Shape: keys[n], out[n], 1 <= n <= 64; out[i] = NULL on a miss.
+// Returns: how many were found.
 // Thread: any online worker. Owns: out[i] borrowed until the worker's next quiescent state.
 // Cost: two cache lines per key, both prefetched.
-void bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *keys,
+unsigned int bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *keys,
 	struct binding **out, unsigned int n);
 
-// Makes the key of an address under a home prefix of key_len bits.
+// Makes the key of an address under a home prefix of key_len bits. In one piece: a small store into a key
+// that is read at once would hold up the look-up.
 static inline void bindtab_key_make(
 	union bindtab_key *key, const struct ip6 *addr, uint16_t home_prefix, uint8_t key_len)
 {
-	struct ip6 whole = *addr;
-	uint64_t q[2];
+	__m128i whole = _mm_loadu_si128((const __m128i *)(const void *)addr);
 
-	if (unlikely(key_len < 128))
-		ip6_mask(&whole, key_len);
-	memcpy(q, &whole, sizeof(q));
-	// In a register: a small store into a key that is read at once would hold up the look-up.
-	key->q[0] = (q[0] & ~rte_cpu_to_le_64(UINT16_MAX)) | rte_cpu_to_le_64(home_prefix);
-	key->q[1] = q[1];
+	if (unlikely(key_len < 128)) {
+		struct ip6 cut = *addr;
+
+		ip6_mask(&cut, key_len);
+		whole = _mm_loadu_si128((const __m128i *)(const void *)&cut);
+	}
+	_mm_storeu_si128((__m128i *)(void *)key, _mm_insert_epi16(whole, home_prefix, 0));
 }
 
 // What the table would need for max_bindings entries, in bytes.
