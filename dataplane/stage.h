@@ -5,6 +5,8 @@
 // the top of its file. A stage costs nothing when its lane is empty.
 #pragma once
 
+#include <nmmintrin.h>
+
 #include <rte_ether.h>
 
 #include "dataplane/anchor.h"
@@ -142,8 +144,23 @@ void stage_tunnel_send(
 int stage_upper(const struct rte_mbuf *m, unsigned int *off);
 
 // A hash of the packet's flow, for the outer flow label (RFC 6438) and multipath: addresses, flow
-// label, protocol and, where it directly follows, the ports.
-uint32_t stage_flow_hash(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip);
+// label, protocol and, where it directly follows, the ports. The product spreads what a checksum leaves
+// linear, so that who hashes labels by the same polynomial still sees flows apart.
+static inline uint32_t stage_flow_hash(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
+{
+	uint64_t src[2], dst[2], l4 = 0, h;
+
+	memcpy(src, &ip->src, sizeof(src));
+	memcpy(dst, &ip->dst, sizeof(dst));
+	if (likely(ip->next_header == PROTO_TCP || ip->next_header == PROTO_UDP) &&
+		m->data_len >= sizeof(*ip) + sizeof(uint32_t))
+		memcpy(&l4, ip + 1, sizeof(uint32_t));
+	h = _mm_crc32_u64(_mm_crc32_u64(0x9e3779b9, src[0]), src[1]);
+	h = _mm_crc32_u64(_mm_crc32_u64(h, dst[0]), dst[1]);
+	h = _mm_crc32_u64(h, l4 << 32 | (ip->vtc_flow_be & rte_cpu_to_be_32(0xfffff)) |
+				     (uint64_t)ip->next_header);
+	return (uint32_t)(h * 0x9e3779b97f4a7c15ULL >> 32);
+}
 
 // Resolves a multipath next hop for a flow; any other is returned as it is.
 static inline const struct nexthop *stage_pick(const struct nexthop *nh, uint32_t hash)

@@ -44,23 +44,33 @@ static inline bool trim(struct rte_mbuf *m, uint32_t len)
 	       rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - frame)) == 0;
 }
 
-static enum verdict judge_ip6(struct rte_mbuf *m)
+// Addresses of which some are looked for.
+static enum verdict judge_ip6_addresses(const struct ip6_hdr_wire *ip)
+{
+	if (ip6_is_multicast(&ip->src))
+		return BAD_ADDRESS;
+	if (ip6_is_multicast(&ip->dst) || ip6_is_linklocal(&ip->dst))
+		return TO_HOST;
+	return is_nobody(&ip->src) || is_nobody(&ip->dst) ? BAD_ADDRESS : TO_ROUTE;
+}
+
+static inline enum verdict judge_ip6(struct rte_mbuf *m)
 {
 	const struct ip6_hdr_wire *ip =
 		rte_pktmbuf_mtod_offset(m, struct ip6_hdr_wire *, RTE_ETHER_HDR_LEN);
+	uint64_t src, dst; // the first halves
 
 	if (unlikely(m->data_len < RTE_ETHER_HDR_LEN + sizeof(*ip) ||
 		     (ip->vtc_flow_be & rte_cpu_to_be_32(0xf0000000)) !=
 			     rte_cpu_to_be_32(0x60000000) ||
 		     !trim(m, (uint32_t)sizeof(*ip) + rte_be_to_cpu_16(ip->payload_len_be))))
 		return BAD_HEADER;
-	if (unlikely(ip6_is_multicast(&ip->src)))
-		return BAD_ADDRESS;
-	if (unlikely(ip6_is_multicast(&ip->dst) || ip6_is_linklocal(&ip->dst)))
-		return TO_HOST;
-	if (unlikely(is_nobody(&ip->src) || is_nobody(&ip->dst)))
-		return BAD_ADDRESS;
-	return TO_ROUTE;
+	memcpy(&src, &ip->src, sizeof(src));
+	memcpy(&dst, &ip->dst, sizeof(dst));
+	// What is special is fe80::/10 or multicast, or begins with zeros.
+	if (likely(ip->src.b[0] < 0xff && ip->dst.b[0] < 0xfe && src != 0 && dst != 0))
+		return TO_ROUTE;
+	return judge_ip6_addresses(ip);
 }
 
 // RFC 791 section 3.1. Of all options only source routes matter: nobody may steer packets (RFC 7126
@@ -205,16 +215,32 @@ static void classify_ip4(struct worker *w, struct rte_mbuf *m, bool is_broadcast
 	}
 }
 
-static void classify_one(struct worker *w, const struct port *port, struct rte_mbuf *m)
+// An Ethernet address as a number to compare. The eight bytes from it on must be readable.
+static inline uint64_t mac_bits(const struct rte_ether_addr *mac)
+{
+	uint64_t bits;
+
+	memcpy(&bits, mac, sizeof(bits));
+	return bits << 16; // without the two bytes behind it
+}
+
+static inline struct pkt_meta meta_of(const struct port *port)
+{
+	return (struct pkt_meta){ .port = (uint8_t)port->index, .domain = port->domain };
+}
+
+static inline void classify_one(struct worker *w, const struct port *port, uint64_t mac,
+	const struct pkt_meta *meta, struct rte_mbuf *m)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
-	bool is_broadcast = rte_is_multicast_ether_addr(&eth->dst_addr);
+	bool is_broadcast = mac_bits(&eth->dst_addr) != mac;
 
 	w->stats.rx_bytes += m->pkt_len;
-	if (unlikely(!rte_is_same_ether_addr(&eth->dst_addr, &port->mac) && !is_broadcast)) {
+	if (unlikely(is_broadcast) && !rte_is_multicast_ether_addr(&eth->dst_addr)) {
 		worker_drop(w, m, DROP_not_for_us);
 		return;
 	}
+	*pkt_meta(m) = *meta;
 	if (unlikely(eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN))) {
 		port = untag(port, m);
 		if (port == NULL) {
@@ -222,8 +248,8 @@ static void classify_one(struct worker *w, const struct port *port, struct rte_m
 			return;
 		}
 		eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+		*pkt_meta(m) = meta_of(port);
 	}
-	*pkt_meta(m) = (struct pkt_meta){ .port = (uint8_t)port->index, .domain = port->domain };
 	if (likely(eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6)))
 		classify_ip6(w, m, is_broadcast);
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
@@ -235,12 +261,15 @@ static void classify_one(struct worker *w, const struct port *port, struct rte_m
 void stage_classify(struct worker *w, uint8_t port, struct rte_mbuf **pkts, unsigned int n)
 {
 	enum { AHEAD = 4 };
+	const struct port *from = &ports[port];
+	const struct pkt_meta meta = meta_of(from);
+	uint64_t mac = mac_bits(&from->mac);
 
 	for (unsigned int i = 0; i < AHEAD && i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned int i = 0; i < n; i++) {
 		if (i + AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + AHEAD], void *));
-		classify_one(w, &ports[port], pkts[i]);
+		classify_one(w, from, mac, &meta, pkts[i]);
 	}
 }

@@ -59,32 +59,24 @@ static void count_down(struct worker *w, struct binding *b, uint64_t bytes)
 }
 
 // Drops what may not go further before the tunnel is even looked at. True when m lives on.
-static bool admit(struct worker *w, struct rte_mbuf *m, const struct binding *b)
+static bool admit(struct worker *w, struct rte_mbuf *m)
 {
 	const struct pkt_meta *meta = pkt_meta(m);
 
-	if (unlikely(b == NULL && !__atomic_load_n(&anchor_is_filled, __ATOMIC_RELAXED))) {
-		worker_drop(w, m, DROP_not_filled);
-		return false;
-	}
-	if (unlikely(b == NULL)) {
-		stage_refuse(w, m, DROP_unbound, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
-		return false;
-	}
-	if (unlikely(stage_is_odd(pkt_ip6(m)->next_header)) && stage_is_own_source(m)) {
+	if (stage_is_odd(pkt_ip6(m)->next_header) && stage_is_own_source(m)) {
 		worker_drop(w, m, DROP_own_source);
 		return false;
 	}
-	if (unlikely(ip6_is_linklocal(&pkt_ip6(m)->src))) {
+	if (ip6_is_linklocal(&pkt_ip6(m)->src)) {
 		stage_refuse(
 			w, m, DROP_link_local_source, ICMP6_UNREACH, ICMP6_UNREACH_BEYOND_SCOPE, 0);
 		return false;
 	}
-	if (unlikely(meta->n_encaps >= MAX_ENCAPS)) {
+	if (meta->n_encaps >= MAX_ENCAPS) {
 		worker_drop(w, m, DROP_encap_limit);
 		return false;
 	}
-	if (unlikely(!(meta->flags & PKT_LOCAL_ORIGIN) && pkt_ip6(m)->hop_limit <= 1)) {
+	if (!(meta->flags & PKT_LOCAL_ORIGIN) && pkt_ip6(m)->hop_limit <= 1) {
 		stage_refuse(w, m, DROP_hop_limit, ICMP6_TIME_EXCEEDED, 0, 0);
 		return false;
 	}
@@ -145,16 +137,16 @@ static bool outer_choose(
 	const struct agent *agent = anchor_agent(b->agent);
 	unsigned int at;
 
-	if (unlikely(agent == NULL)) {
+	if (agent == NULL) {
 		worker_drop(w, m, DROP_agent_gone);
 		return false;
 	}
 	*outer = (struct outer){ .agent = agent, .len = PLAIN_LEN };
-	if (unlikely(agent->has_encap_limit)) {
+	if (agent->has_encap_limit) {
 		outer->len = LIMIT_LEN;
 		outer->limit = agent->encap_limit;
 	}
-	if (likely(!stage_is_odd(pkt_ip6(m)->next_header)) || (at = limit_find(m)) == 0)
+	if (!stage_is_odd(pkt_ip6(m)->next_header) || (at = limit_find(m)) == 0)
 		return true;
 	outer->limit = *rte_pktmbuf_mtod_offset(m, const uint8_t *, at);
 	if (outer->limit == 0) {
@@ -205,10 +197,10 @@ static uint16_t path_mtu(const struct rte_mbuf *m, const struct binding *b,
 {
 	uint16_t floor = __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED);
 	// A route may be given any MTU; IPv6 knows none below 1280 (RFC 8200 section 5).
-	uint16_t link = likely(nh->type != NEXTHOP_HOME) ? RTE_MAX(nh->mtu, (uint16_t)IP6_MIN_MTU)
-							 : UINT16_MAX;
+	uint16_t link =
+		nh->type != NEXTHOP_HOME ? RTE_MAX(nh->mtu, (uint16_t)IP6_MIN_MTU) : UINT16_MAX;
 
-	if (likely(m->pkt_len + outer->len + outer->esp <= floor))
+	if (m->pkt_len + outer->len + outer->esp <= floor)
 		return link;
 	return pmtu_get(&b->care_of, link);
 }
@@ -219,12 +211,12 @@ static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct ne
 {
 	uint32_t room;
 
-	if (unlikely(nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN &&
-		     nh->type != NEXTHOP_HOME)) {
+	if (nh->type != NEXTHOP_ADJACENCY && nh->type != NEXTHOP_GLEAN &&
+		nh->type != NEXTHOP_HOME) {
 		worker_drop(w, m, DROP_care_of_unroutable);
 		return false;
 	}
-	if (likely(m->pkt_len + outer->len + outer->esp <= mtu || m->pkt_len <= IP6_MIN_MTU))
+	if (m->pkt_len + outer->len + outer->esp <= mtu || m->pkt_len <= IP6_MIN_MTU)
 		return true;
 	room = mtu - outer->len;
 	if (outer->sa != NULL)
@@ -234,18 +226,35 @@ static bool admit_on_route(struct worker *w, struct rte_mbuf *m, const struct ne
 	return false;
 }
 
+// Writes the fixed outer header of an IPv6 packet of len bytes that begins with in_vtc_flow_be.
+static inline void outer_write(struct ip6_hdr_wire *out, const struct agent *agent,
+	const struct binding *b, uint32_t in_vtc_flow_be, uint32_t hash, uint32_t len)
+{
+	const uint32_t tc_mask = rte_cpu_to_be_32(0x0ff00000),
+		       label_mask = rte_cpu_to_be_32(0xfffff);
+	uint32_t label_be = hash & label_mask;
+
+	out->vtc_flow_be = agent->outer.vtc_flow_be | (in_vtc_flow_be & tc_mask) |
+			   (label_be != 0 ? label_be : rte_cpu_to_be_32(1));
+	out->payload_len_be = rte_cpu_to_be_16((uint16_t)len);
+	out->next_header = agent->outer.next_header;
+	out->hop_limit = agent->outer.hop_limit;
+	out->src = agent->outer.src;
+	out->dst = b->care_of;
+}
+
 // Puts the outer headers in front. Returns: m, maybe in another buffer, or NULL: dropped.
 static struct rte_mbuf *push_outer(struct worker *w, struct rte_mbuf *m, const struct binding *b,
 	uint32_t hash, const struct outer *outer)
 {
 	struct ip6_hdr_wire *in = pkt_ip6(m), *out;
-	uint8_t protocol = PROTO_IPV6, tc = ip6_traffic_class(in);
-	uint32_t label = hash & 0xfffff;
+	uint32_t in_vtc_flow_be = in->vtc_flow_be;
+	uint8_t protocol = PROTO_IPV6;
 	struct pkt_meta *meta;
 
 	if (!(pkt_meta(m)->flags & PKT_LOCAL_ORIGIN))
 		in->hop_limit--;
-	if (unlikely(outer->sa != NULL)) {
+	if (outer->sa != NULL) {
 		protocol = PROTO_ESP;
 		m = stage_esp_wrap(w, m, outer->sa->suite, m->pkt_len, PROTO_IPV6);
 		if (m == NULL)
@@ -256,12 +265,9 @@ static struct rte_mbuf *push_outer(struct worker *w, struct rte_mbuf *m, const s
 		worker_drop(w, m, DROP_no_headroom);
 		return NULL;
 	}
-	*out = outer->agent->outer;
+	outer_write(out, outer->agent, b, in_vtc_flow_be, hash, m->pkt_len - sizeof(*out));
 	out->next_header = protocol;
-	out->vtc_flow_be |= rte_cpu_to_be_32((uint32_t)tc << 20 | (label != 0 ? label : 1));
-	out->payload_len_be = rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(*out)));
-	out->dst = b->care_of;
-	if (unlikely(outer->len == LIMIT_LEN)) {
+	if (outer->len == LIMIT_LEN) {
 		out->next_header = PROTO_DSTOPTS;
 		*(struct limit_hdr *)(out + 1) = (struct limit_hdr){
 			.next_header = protocol,
@@ -281,32 +287,32 @@ static struct rte_mbuf *push_outer(struct worker *w, struct rte_mbuf *m, const s
 
 void stage_tunnel_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh, uint16_t mtu)
 {
-	if (unlikely(nh->type == NEXTHOP_HOME))
+	if (nh->type == NEXTHOP_HOME)
 		pkt_meta(m)->flags |= PKT_LOCAL_ORIGIN;
-	if (unlikely(m->pkt_len > mtu))
+	if (m->pkt_len > mtu)
 		fragment_send(w, m, nh, mtu);
-	else if (unlikely(nh->type == NEXTHOP_HOME))
+	else if (nh->type == NEXTHOP_HOME)
 		worker_again(w, m);
 	else
 		stage_egress(w, m, nh);
 }
 
-static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, uint32_t idx)
+// Encapsulates any packet on any way.
+static void encap_any(struct worker *w, struct rte_mbuf *m, struct binding *b,
+	const struct nexthop *nh, uint32_t hash)
 {
-	uint32_t hash = stage_flow_hash(m, pkt_ip6(m));
-	const struct nexthop *nh = stage_pick(nexthop_get(idx), hash);
 	uint32_t inner_len = m->pkt_len;
 	struct outer outer;
 	uint16_t mtu;
 
-	if (!outer_choose(w, m, b, &outer))
+	if (!admit(w, m) || !outer_choose(w, m, b, &outer))
 		return;
-	if (unlikely(b->flags != 0 || __atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) != 0) &&
+	if ((b->flags != 0 || __atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) != 0) &&
 		!sa_choose(w, m, b, &outer))
 		return;
 	mtu = path_mtu(m, b, nh, &outer);
-	if (unlikely(pkt_meta(m)->flags & PKT_FROM_HOST) && outer.sa == NULL &&
-		nh->type != NEXTHOP_HOME && stage_shim_out(m, &b->care_of, mtu)) {
+	if ((pkt_meta(m)->flags & PKT_FROM_HOST) && outer.sa == NULL && nh->type != NEXTHOP_HOME &&
+		stage_shim_out(m, &b->care_of, mtu)) {
 		count_down(w, b, inner_len);
 		w->stats.routed++;
 		stage_egress(w, m, nh);
@@ -315,19 +321,92 @@ static void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 	if (!admit_on_route(w, m, nh, mtu, &outer))
 		return;
 	m = push_outer(w, m, b, hash, &outer);
-	if (unlikely(m == NULL))
+	if (m == NULL)
 		return;
 	count_down(w, b, inner_len);
 	w->stats.encapsulated++;
-	if (unlikely(outer.sa != NULL))
+	if (outer.sa != NULL)
 		stage_esp_tunnel(w, m, outer.sa, nh, mtu, outer.len, inner_len);
 	else
 		stage_tunnel_send(w, m, nh, mtu);
 }
 
+// The longest packet that is_ordinary may hold for ordinary.
+static uint32_t ordinary_max(void)
+{
+	if (__atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) != 0)
+		return 0;
+	return __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED) - (uint32_t)PLAIN_LEN;
+}
+
+// Whether admit, outer_choose, sa_choose and the way have nothing to say to a packet, as to nearly all.
+static inline bool is_ordinary(struct rte_mbuf *m, const struct binding *b,
+	const struct agent *agent, const struct nexthop *nh, uint32_t max)
+{
+	const struct ip6_hdr_wire *ip = pkt_ip6(m);
+	const struct pkt_meta *meta = pkt_meta(m);
+
+	return likely((meta->flags & (PKT_LOCAL_ORIGIN | PKT_FROM_HOST)) == 0) &&
+	       likely(meta->n_encaps == 0) && likely(!stage_is_odd(ip->next_header)) &&
+	       likely(!ip6_is_linklocal(&ip->src)) && likely(ip->hop_limit > 1) &&
+	       likely(b->flags == 0) && likely(agent != NULL) && likely(!agent->has_encap_limit) &&
+	       likely(nh->type == NEXTHOP_ADJACENCY) && likely(m->pkt_len <= max) &&
+	       likely(m->pkt_len + PLAIN_LEN <= nh->mtu);
+}
+
+static inline void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b,
+	const struct nexthop *nh, uint32_t max)
+{
+	struct ip6_hdr_wire *in = pkt_ip6(m), *out;
+	const struct agent *agent = anchor_agent(b->agent);
+	uint32_t hash = stage_flow_hash(m, in), len = m->pkt_len;
+
+	nh = stage_pick(nh, hash);
+	if (unlikely(!is_ordinary(m, b, agent, nh, max))) {
+		encap_any(w, m, b, nh, hash);
+		return;
+	}
+	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, sizeof(*out));
+	if (unlikely(out == NULL)) {
+		worker_drop(w, m, DROP_no_headroom);
+		return;
+	}
+	outer_write(out, agent, b, in->vtc_flow_be, hash, len);
+	in->hop_limit--;
+	count_down(w, b, len);
+	w->stats.encapsulated++;
+	lane_add(&w->tx, m, nh);
+}
+
+// A packet for a home address without a binding. Moves m.
+static void refuse_unbound(struct worker *w, struct rte_mbuf *m)
+{
+	if (!__atomic_load_n(&anchor_is_filled, __ATOMIC_RELAXED))
+		worker_drop(w, m, DROP_not_filled);
+	else
+		stage_refuse(w, m, DROP_unbound, ICMP6_UNREACH, ICMP6_UNREACH_ADDRESS, 0);
+}
+
+// Takes those without a binding out of n packets. Returns: how many are left.
+static unsigned int take_out_unbound(
+	struct worker *w, struct rte_mbuf **pkts, struct binding **bindings, unsigned int n)
+{
+	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (bindings[i] == NULL) {
+			refuse_unbound(w, pkts[i]);
+			continue;
+		}
+		pkts[left] = pkts[i];
+		bindings[left++] = bindings[i];
+	}
+	return left;
+}
+
 static inline void sa_prefetch(const struct binding *b)
 {
-	if (unlikely(b->flags & BINDING_SA))
+	if (b->flags & BINDING_SA)
 		sa_out_prefetch(b->sa_slot, API_SA_PAYLOAD);
 }
 
@@ -337,36 +416,32 @@ void stage_encap(struct worker *w)
 	union bindtab_key keys[BURST];
 	struct binding *bindings[BURST];
 	struct ip6 care_of[BURST];
-	uint32_t idx[BURST];
-	unsigned int n = 0;
+	uint32_t idx[BURST], max = ordinary_max();
+	unsigned int n = in->n;
+	uint16_t flags = 0;
 
-	if (in->n == 0)
-		return;
-	for (unsigned int i = 0; i < in->n; i++)
-		bindtab_key_make(&keys[i], &pkt_ip6(in->pkts[i])->dst, in->nh[i]->home_prefix,
-			in->nh[i]->key_len);
-	bindtab_lookup_bulk(w->bindings, keys, bindings, in->n);
-	for (unsigned int i = 0; i < in->n; i++) {
-		if (!admit(w, in->pkts[i], bindings[i]))
-			continue;
-		in->pkts[n] = in->pkts[i];
-		bindings[n] = bindings[i];
-		care_of[n] = bindings[i]->care_of;
-		if (unlikely(bindings[i]->flags & BINDING_SA))
-			sa_slot_prefetch(bindings[i]->sa_slot);
-		n++;
-	}
-	in->n = 0;
 	if (n == 0)
 		return;
-	fib6_lookup_bulk(DOMAIN_TRANSPORT, care_of, idx, n);
+	in->n = 0;
 	for (unsigned int i = 0; i < n; i++)
-		rte_prefetch0(nexthop_get(idx[i]));
-	for (unsigned int i = 0; i < RTE_MIN(n, (unsigned int)SA_AHEAD); i++)
+		bindtab_key_make(&keys[i], &pkt_ip6(in->pkts[i])->dst, in->nh[i]->home_prefix,
+			in->nh[i]->key_len);
+	if (unlikely(bindtab_lookup_bulk(w->bindings, keys, bindings, n) < n))
+		n = take_out_unbound(w, in->pkts, bindings, n);
+	for (unsigned int i = 0; i < n; i++) {
+		care_of[i] = bindings[i]->care_of;
+		flags |= bindings[i]->flags;
+		if (unlikely(bindings[i]->flags & BINDING_SA))
+			sa_slot_prefetch(bindings[i]->sa_slot);
+	}
+	fib6_lookup_bulk(DOMAIN_TRANSPORT, care_of, idx, n);
+	// SAs are fetched SA_AHEAD packets before they are used, the first of them here.
+	for (unsigned int i = 0;
+		unlikely(flags & BINDING_SA) && i < RTE_MIN(n, (unsigned int)SA_AHEAD); i++)
 		sa_prefetch(bindings[i]);
 	for (unsigned int i = 0; i < n; i++) {
-		if (i + SA_AHEAD < n)
+		if (unlikely(flags & BINDING_SA) && i + SA_AHEAD < n)
 			sa_prefetch(bindings[i + SA_AHEAD]);
-		encap_one(w, in->pkts[i], bindings[i], idx[i]);
+		encap_one(w, in->pkts[i], bindings[i], nexthop_get(idx[i]), max);
 	}
 }

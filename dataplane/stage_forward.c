@@ -5,24 +5,7 @@
 
 #include "dataplane/stage.h"
 
-#include "dataplane/base/hash.h"
 #include "dataplane/base/wire.h"
-
-uint32_t stage_flow_hash(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
-{
-	uint64_t q[4], l4 = 0, h;
-
-	memcpy(q, &ip->src, sizeof(q));
-	if (likely(ip->next_header == PROTO_TCP || ip->next_header == PROTO_UDP) &&
-		m->data_len >= sizeof(*ip) + sizeof(uint32_t))
-		memcpy(&l4, ip + 1, sizeof(uint32_t));
-	h = hash_fold(q[0] ^ q[3] ^ 0x9e3779b97f4a7c15ULL, q[1] ^ q[2] ^ 0xd1b54a32d192ed03ULL);
-	h = hash_fold(h ^ 0x9e3779b97f4a7c15ULL,
-		(l4 << 32 | (ip->vtc_flow_be & rte_cpu_to_be_32(0xfffff)) |
-			(uint64_t)ip->next_header << 24) ^
-			0xd1b54a32d192ed03ULL);
-	return (uint32_t)(h ^ h >> 32);
-}
 
 void stage_glean(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
 {

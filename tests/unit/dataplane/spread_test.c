@@ -24,12 +24,6 @@ void worker_to_peer(struct worker *w, uint16_t peer, struct rte_mbuf *m)
 	n_away++;
 }
 
-uint32_t stage_flow_hash(const struct rte_mbuf *m, const struct ip6_hdr_wire *ip)
-{
-	(void)m;
-	return ip->vtc_flow_be; // the test's own choice
-}
-
 static struct ip6_hdr_wire tunnel_of(unsigned int i)
 {
 	struct ip6_hdr_wire ip = { .next_header = PROTO_IPV6 };
