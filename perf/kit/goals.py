@@ -157,6 +157,15 @@ def _check_time(rows):
     return max(found, key=lambda f: f["median"], default=None)
 
 
+def _sealing(size, base, base_bindings=1000):
+    """How fast a worker seals payloads of a size, with the SAs of 1,000 mobiles, against what the cipher takes
+    alone."""
+    def value(rows):
+        over, under = rows.ns(f"{base}_{size}", base_bindings), rows.ns(f"esp_encap_{size}", 1000)
+        return {**summary(ratios(over, under)), "bindings": 1000} if over and under else None
+    return value
+
+
 # id, what, the least (or most) it must be, what we aim at, whether more is better, the value.
 GOALS = (
     ("encap_1k", "encapsulation at 1k bindings / M", 0.25, 0.36, True, _at("encap", "mac", 1000)),
@@ -172,6 +181,17 @@ GOALS = (
     ("flood_beside", "the same: 60% load legal, and as many bogus beside", 0.1, 0.0, False, _flood_beside),
     ("flood_cost", "a bogus packet, whatever it is / encapsulation", 0.25, 0.2, False, _flood_cost),
     ("check_time", "% of a worker's time for wrong check values", 5.05, 5.05, False, _check_time),
+    ("esp_64", "ESP with AES-GCM of 64 bytes / DPDK's crypto_aesni_mb alone", 0.5, 0.65, True,
+     _sealing(64, "raw_mb", 1)),
+    ("esp_1400", "the same of 1400 bytes", 0.7, 0.8, True, _sealing(1400, "raw_mb", 1)),
+    ("esp_64_gcm", "ESP with AES-GCM of 64 bytes / DPDK's crypto_aesni_gcm alone", 0.5, 0.65, True,
+     _sealing(64, "raw_gcm", 1)),
+    ("esp_1400_gcm", "the same of 1400 bytes", 0.7, 0.8, True, _sealing(1400, "raw_gcm", 1)),
+    ("esp_64_loop", "ESP of 64 bytes / a loop over IPsec-MB's function, as many keys", 0.0, 0.65, True,
+     _sealing(64, "gcm_keys")),
+    ("esp_1400_loop", "the same of 1400 bytes", 0.0, 0.8, True, _sealing(1400, "gcm_keys")),
+    ("esp_wrong", "time for a wrong check value of ESP / for a right one", 1.0, 0.9, False,
+     _at("esp_decap_64", "esp_forged_64", 1000)),
     ("two_exact", "two workers on the same bindings: counters are exact", 1, 1, True,
      _extra("two_workers", "counters_exact")),
     ("two_workers", "two workers on the same bindings / on separate ones", 0.0, 0.9, True,
@@ -196,6 +216,10 @@ GOALS = (
 )
 
 
+# Those that need dpdk-test-crypto-perf.
+RAW = ("esp_64", "esp_1400", "esp_64_gcm", "esp_1400_gcm")
+
+
 def mark(value, must, aim, more_is_better):
     """How a value stands to its two limits."""
     def reaches(limit):
@@ -206,14 +230,16 @@ def mark(value, must, aim, more_is_better):
 
 def table(result):
     """The goals with what was measured: [{"id", "what", "must", "aim", "more_is_better", "median"?,
-    "min"?, "max"?, "bindings"?, "mark"}]. What this run did not measure has the mark "-"."""
+    "min"?, "max"?, "bindings"?, "mark", "why"?}]. What this run did not measure has the mark "-", and says why
+    where that is known."""
     rows = Rows(result)
     found = []
     for id_, what, must, aim, more, value_of in GOALS:
         goal = {"id": id_, "what": what, "must": must, "aim": aim, "more_is_better": more}
         value = value_of(rows)
         if value is None:
-            found.append({**goal, "mark": "-"})
+            why = result.get("missing", {}).get(id_)
+            found.append({**goal, "mark": "-", **({"why": why} if why else {})})
         else:
             found.append({**goal, **value, "mark": mark(value["median"], must, aim, more)})
     return found

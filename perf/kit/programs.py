@@ -47,21 +47,28 @@ def eal(cores, memory_mb, has_hugepages, *more):
             "--force-max-simd-bitwidth=512", *more]
 
 
+def run(command, timeout_s):
+    """Runs a program. Returns what it said; raises Failed with that when it fails."""
+    command = [str(c) for c in command]
+    name = pathlib.Path(command[0]).name
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout_s)
+    except OSError as error:
+        raise Failed(f"{name}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{name} took longer than {timeout_s} s") from error
+    said = (done.stderr + done.stdout).strip()
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(command)}\n{said[-3000:]}\n{name} ended with {done.returncode}")
+    return done
+
+
 def run_json(program, arguments, timeout_s, into="--json"):
     """Runs a program that writes its findings as JSON to the file that the option `into` names.
     Returns them; raises Failed with what it said."""
     with tempfile.TemporaryDirectory(prefix="unwired-perf-") as folder:
         out = pathlib.Path(folder) / "out.json"
-        command = [str(program), into, str(out), *map(str, arguments)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace",
-                                  timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise Failed(f"{program.name} took longer than {timeout_s} s") from error
-        said = (done.stderr + done.stdout).strip()
-        if done.returncode != 0:
-            raise Failed(f"{' '.join(command)}\n{said[-3000:]}\n{program.name} ended with "
-                         f"{done.returncode}")
+        done = run([program, into, out, *arguments], timeout_s)
         if done.stderr.strip():
             print(done.stderr.strip(), file=sys.stderr)
         return json.loads(out.read_text())

@@ -81,6 +81,10 @@ def micro_lines(result):
                f"{cycles['max']:>9.1f}{cycles['median'] / result['machine']['tsc_hz'] * 1e9:>9.2f}")
 
 
+def unmeasured(goal):
+    return "not measured" + (f": {goal['why']}" if "why" in goal else "")
+
+
 def table_lines(table):
     """The goals with their marks."""
     width = max(len(goal["what"]) for goal in table)
@@ -88,7 +92,7 @@ def table_lines(table):
     for goal in table:
         limits = f"{_number(goal['must']):>8}{_number(goal['aim']):>8}"
         if goal["mark"] == "-":
-            yield f"{goal['what']:<{width}}{'':>7}{'-':>9}{'':>18}{limits}   not measured"
+            yield f"{goal['what']:<{width}}{'':>7}{'-':>9}{'':>18}{limits}   {unmeasured(goal)}"
             continue
         at = human(goal["bindings"]) if goal.get("bindings") else ""
         spread = "".join(f"{_number(goal[k]):>9}" if k in goal else f"{'':>9}" for k in ("min", "max"))
@@ -170,7 +174,7 @@ def markdown(result):
          _number(goal["median"]) if "median" in goal else "",
          f"{_number(goal['min'])} to {_number(goal['max'])}" if "min" in goal else "",
          _number(goal["must"]), _number(goal["aim"]),
-         "not measured" if goal["mark"] == "-" else goal["mark"]) for goal in result["table"]))
+         unmeasured(goal) if goal["mark"] == "-" else goal["mark"]) for goal in result["table"]))
     yield ""
     yield from _markdown(("row", "bindings", "ns a packet", "least to greatest", "Mpps",
                           "us a burst, p50 / p99 / p99.9"), (

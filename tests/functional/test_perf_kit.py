@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PERF = ROOT / "perf"
 sys.path.insert(0, str(PERF))
 
-from kit import goals, noise, show  # noqa: E402
+from kit import esp, goals, noise, programs, show  # noqa: E402
 
 
 def run(*command, timeout_s=120):
@@ -113,8 +113,45 @@ def test_what_was_not_measured_is_said(result):
     assert marks["encap_10m"] == marks["misses"] == marks["memory"] == "-"
     result["table"] = goals.table(result)
     text = "\n".join(show.lines(result))
-    assert text.count("not measured") == 3 + 4 + 12  # and no registrations at all
+    assert text.count("not measured") == 3 + 4 + 12 + 7  # and no registrations or ESP at all
     assert "WITHOUT a network card" in text
+
+
+def test_esp_is_judged_against_the_cipher_alone(result):
+    """Against both drivers of DPDK with one key, and against a loop with as many keys as SAs."""
+    result["rows"] += [row("raw_mb_64", 1, 50.0), row("raw_gcm_64", 1, 40.0), row("raw_mb_1400", 1, 130.0),
+                       row("gcm_keys_64", 1000, 25.0), row("gcm_keys_64", 1, 20.0),
+                       row("esp_encap_64", 1000, 90.0), row("esp_encap_64", 1, 80.0),
+                       row("esp_encap_1400", 1000, 200.0), row("esp_decap_64", 1000, 150.0),
+                       row("esp_forged_64", 1000, 140.0)]
+    table = {goal["id"]: goal for goal in goals.table(result)}
+    assert table["esp_64"]["median"] == pytest.approx(50 / 90) and table["esp_64"]["mark"] == "must"
+    assert table["esp_64_gcm"]["median"] == pytest.approx(40 / 90) and table["esp_64_gcm"]["mark"] == "MISSED"
+    assert table["esp_1400"]["median"] == pytest.approx(130 / 200) and table["esp_1400"]["mark"] == "MISSED"
+    assert table["esp_1400_gcm"]["mark"] == "-"
+    assert table["esp_64_loop"]["median"] == pytest.approx(25 / 90)
+    assert table["esp_wrong"]["median"] == pytest.approx(140 / 150) and table["esp_wrong"]["mark"] == "must"
+
+
+def test_why_the_cipher_alone_was_not_measured_is_said(result, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    result["missing"] = dict.fromkeys(goals.RAW, esp.raw_missing(other=1))
+    result["table"] = goals.table(result)
+    for text in ("\n".join(show.lines(result)), "\n".join(show.markdown({**result, "micro": []}))):
+        assert text.count("not measured: dpdk-test-crypto-perf is not installed") == 4
+    monkeypatch.undo()
+    assert "second core" in esp.raw_missing(other=None)
+
+
+@pytest.mark.parametrize("said", ["", "#lcore id,Buffer Size(B)\n", (
+    "#lcore id,Buffer Size(B),Burst Size,Enqueued,Dequeued,Failed Enq,Failed Deq,Ops(Millions)\n"
+    "1,64,32,100,100,0,0,20.0\n1,1400,32,100,90,0,10,8.0\n")])
+def test_what_the_cipher_alone_failed_at_is_no_figure(said):
+    with pytest.raises(programs.Failed):
+        esp.raw_ns(said)
+    good = said.replace("90,0,10", "100,0,0")
+    if said.count("\n") == 3:
+        assert esp.raw_ns(good) == {64: 50.0, 1400: 125.0}
 
 
 def test_lines_of_real_cards_by_arithmetic(result):
@@ -186,7 +223,10 @@ def test_smoke_run(root, tmp_path):
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["mode"] == "smoke" and found["has_nic"] is False
     by_name = {r["row"]: r for r in found["rows"]}
-    assert {"mac", "encap", "decap", "mixed"} <= set(by_name)
+    assert {"mac", "encap", "decap", "mixed", "esp_encap_64", "esp_decap_1400", "esp_forged_64",
+            "gcm_keys_64"} <= set(by_name)
+    if not found["missing"]:
+        assert {"raw_mb_64", "raw_gcm_1400"} <= set(by_name)
     for each in found["rows"]:
         if "ns" in each:
             rounds = each["ns"]["rounds"]
