@@ -37,6 +37,8 @@ void learn_fini(struct learn *learn)
 {
 	tdestroy(learn->mobiles, keep);
 	learn->mobiles = NULL;
+	free(learn->changed);
+	learn->changed = NULL;
 	secret_pool_fini(&learn->pool);
 }
 
@@ -65,12 +67,48 @@ void learn_each(const struct learn *learn, void (*fn)(const struct learn_mobile 
 	twalk_r(learn->mobiles, visit, &v);
 }
 
+static void note_changed(struct learn *learn, const struct learn_mobile *mobile)
+{
+	if (learn->n_changed == learn->room_changed) {
+		size_t room = learn->room_changed == 0 ? 256 : 2 * learn->room_changed;
+		struct learn_key *more =
+			reallocarray(learn->changed, room, sizeof(learn->changed[0]));
+
+		if (more == NULL) {
+			learn->is_all_changed = true;
+			return;
+		}
+		learn->changed = more;
+		learn->room_changed = room;
+	}
+	learn->changed[learn->n_changed++] = (struct learn_key){ mobile->home, mobile->agent };
+}
+
+size_t learn_take_changed(struct learn *learn, struct learn_key *out, size_t max)
+{
+	size_t n = learn->n_changed - learn->changed_at;
+
+	n = n < max ? n : max;
+	if (n > 0)
+		memcpy(out, learn->changed + learn->changed_at, n * sizeof(out[0]));
+	learn->changed_at += n;
+	if (learn->changed_at == learn->n_changed)
+		learn->changed_at = learn->n_changed = 0;
+	return n;
+}
+
+void learn_drop_changed(struct learn *learn)
+{
+	learn->changed_at = learn->n_changed = 0;
+	learn->is_all_changed = false;
+}
+
 static void drop(struct learn *learn, struct learn_mobile *mobile)
 {
+	note_changed(learn, mobile);
 	tdelete(mobile, &learn->mobiles, compare);
 	secret_pool_put(&learn->pool, mobile);
 	learn->n--;
-	learn->n_changes++;
 }
 
 static void stale(const void *node, VISIT which, void *unused)
@@ -168,7 +206,7 @@ static int set(struct learn *learn, const struct learned *head, const struct ass
 		return 0;
 	explicit_bzero(&mobile->all, sizeof(mobile->all));
 	mobile->all = *all;
-	learn->n_changes++;
+	note_changed(learn, mobile);
 	return 0;
 }
 

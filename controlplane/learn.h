@@ -22,11 +22,18 @@ struct learn_mobile {
 	struct associations all;
 };
 
+// Names one.
+struct learn_key {
+	struct ip6 home, agent;
+};
+
 struct learn {
 	struct secret_pool pool; // of struct learn_mobile
 	void *mobiles; // of tsearch
 	uint32_t n, max; // mobiles
-	uint64_t n_changes; // mobiles that have other associations than before
+	struct learn_key *changed; // owned: that have others than before, since learn_take_changed
+	size_t n_changed, room_changed, changed_at;
+	bool is_all_changed; // more than could be noted
 	uint64_t n_refused; // records
 	bool is_whole; // everything was told once
 };
@@ -42,6 +49,12 @@ int learn_record(struct learn *learn, const void *data, size_t len,
 // What is known of a home address at an agent address, or NULL.
 const struct learn_mobile *learn_find(
 	const struct learn *learn, const struct ip6 *home, const struct ip6 *agent);
+
+// Names at most max mobiles that have changed since, oldest first; one may come twice. Returns: how many.
+size_t learn_take_changed(struct learn *learn, struct learn_key *out, size_t max);
+
+// Forgets which have changed.
+void learn_drop_changed(struct learn *learn);
 
 // Calls fn for every mobile in the order of addresses; it must not change the table.
 void learn_each(const struct learn *learn, void (*fn)(const struct learn_mobile *mobile, void *ctx),

@@ -22,8 +22,11 @@
 enum {
 	RECORDS_IN_A_TURN = 64,
 	SETTLE_MS = 50, // records come in groups
-	LOOP_PART = 10, // of the loop's time, at most, goes into plans
+	LOOP_PART = 10, // of the loop's time, at most, goes into plans of the whole
+	CHANGES_IN_A_TURN = 256,
 };
+
+#define RETRY_NS (CLOCK_NS_PER_S / 100) // times LOOP_PART, at least
 
 struct learn_link {
 	struct control *control; // borrowed
@@ -31,8 +34,7 @@ struct learn_link {
 	struct sockaddr_un address;
 	int listener, sender; // -1 = none
 	struct event *on_connection, *on_record, *on_settled; // owned
-	uint64_t planned_changes; // learn.n_changes of the last plan
-	uint64_t took_ns; // by the last plan
+	uint64_t took_ns; // by the last attempt to look at the whole, when it has to be repeated
 };
 
 static void close_sender(struct learn_link *link)
@@ -45,7 +47,12 @@ static void close_sender(struct learn_link *link)
 	link->sender = -1;
 }
 
-static void await_plan(struct learn_link *link)
+static bool has_changes(const struct learn_link *link)
+{
+	return link->learn.n_changed > 0 || link->learn.is_all_changed;
+}
+
+static void await(struct learn_link *link)
 {
 	uint64_t wait_ns = SETTLE_MS * (CLOCK_NS_PER_S / 1000);
 	struct timeval wait;
@@ -59,19 +66,14 @@ static void await_plan(struct learn_link *link)
 	evtimer_add(link->on_settled, &wait);
 }
 
-static void plan(evutil_socket_t fd, short what, void *arg)
+// Makes the whole table anew. Returns: false when it stays as it is, said.
+static bool plan(struct control *control)
 {
-	struct learn_link *link = arg;
-	struct control *control = link->control;
-	uint64_t began_ns = clock_mono_ns();
 	char *why = NULL;
 	size_t why_len;
 	FILE *err = open_memstream(&why, &why_len);
 	struct sas *sas = NULL;
 
-	(void)fd;
-	(void)what;
-	link->planned_changes = link->learn.n_changes;
 	if (err != NULL) {
 		sas = sas_plan(
 			control, &control->networks, control->config->dataplane.max_sas, err);
@@ -83,11 +85,55 @@ static void plan(evutil_socket_t fd, short what, void *arg)
 		log_err("learned_not_in_force reason=\"%.*s\"",
 			why != NULL ? (int)strcspn(why, "\n") : 0, why != NULL ? why : "");
 	free(why);
-	link->took_ns = clock_mono_ns() - began_ns;
-	if (sas == NULL)
-		link->planned_changes = UINT64_MAX; // the next record tries again
-	else if (link->learn.is_whole)
-		held_end(control);
+	return sas != NULL;
+}
+
+// Puts the next changes in force, one by one. Returns: 0, or negative errno when the whole has to be looked
+// at: something failed, or somebody without a place can have one now.
+static int change_some(struct learn_link *link)
+{
+	struct control *control = link->control;
+	struct learn_key keys[CHANGES_IN_A_TURN];
+	uint32_t n_slots = control->sas->n_slots, n_before = control->sas->n_learned_unplaced;
+	size_t n = learn_take_changed(&link->learn, keys, CHANGES_IN_A_TURN);
+	int error = reserve_begin(control->reserve);
+
+	if (error != 0)
+		return error;
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = sas_change(control, &keys[i].home, &keys[i].agent);
+	if (error != 0)
+		reserve_abort(control->reserve);
+	else
+		error = reserve_commit(control->reserve);
+	sas_tell_unplaced(control->sas, link->learn.n - control->sas->n_learned);
+	if (error == 0 && n_before > 0 && control->sas->n_slots < n_slots)
+		error = -EAGAIN;
+	return error;
+}
+
+static void settled(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval soon = { 0 };
+	struct learn_link *link = arg;
+	uint64_t began_ns = clock_mono_ns();
+
+	(void)fd;
+	(void)what;
+	link->took_ns = 0;
+	if (!link->learn.is_all_changed && change_some(link) != 0)
+		link->learn.is_all_changed = true;
+	else if (link->learn.is_all_changed && plan(link->control))
+		learn_drop_changed(&link->learn);
+	if (link->learn.is_all_changed) {
+		link->took_ns = clock_mono_ns() - began_ns + RETRY_NS;
+		await(link);
+	}
+	if (!link->learn.is_all_changed && has_changes(link))
+		evtimer_add(link->on_settled, &soon);
+	else if (!link->learn.is_all_changed && link->learn.is_whole)
+		held_end(link->control);
+	link_bulk_ready(link->control->link);
 }
 
 // Reads one record. Returns: false when there is none.
@@ -124,8 +170,8 @@ static void on_record(evutil_socket_t fd, short what, void *arg)
 	for (unsigned int i = 0; i < RECORDS_IN_A_TURN; i++)
 		if (!read_record(link))
 			break;
-	if (link->learn.n_changes != link->planned_changes)
-		await_plan(link);
+	if (has_changes(link))
+		await(link);
 	else if (link->learn.is_whole)
 		held_end(link->control);
 }
@@ -175,7 +221,7 @@ static int add_events(struct learn_link *link)
 {
 	struct event_base *base = link->control->base;
 
-	link->on_settled = evtimer_new(base, plan, link);
+	link->on_settled = evtimer_new(base, settled, link);
 	link->on_connection =
 		event_new(base, link->listener, EV_READ | EV_PERSIST, on_connection, link);
 	if (link->on_settled == NULL || link->on_connection == NULL)

@@ -2,8 +2,7 @@
 // Copyright (c) 2026 the Unwired authors
 //
 // Where unwired-xfrm connects: RUN_DIR/ike.sock, for the run-time user only, one sender at a time. What it
-// tells is put in force together with the subscribers' associations soon after (controlplane/sas.h), at a pace
-// that takes at most a tenth of the loop's time. A sender that goes leaves what it told.
+// tells is put in force soon after, mobile by mobile (sas_change); a sender that goes leaves what it told.
 #pragma once
 
 #include "controlplane/control.h"

@@ -308,6 +308,27 @@ int reserve_find(
 	return 0;
 }
 
+int reserve_each_slot(const struct reserve *r, void (*fn)(void *ctx, uint32_t slot), void *ctx)
+{
+	MDB_val key, val;
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+	uint32_t slot;
+	int rc = mdb_txn_begin(r->env, NULL, MDB_RDONLY, &txn);
+
+	if (rc != 0)
+		return store_file_errno(rc);
+	rc = mdb_cursor_open(txn, r->slots, &cursor);
+	while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0) {
+		if (val.mv_size != sizeof(slot))
+			continue;
+		memcpy(&slot, val.mv_data, sizeof(slot));
+		fn(ctx, slot);
+	}
+	mdb_txn_abort(txn); // and the cursor with it
+	return rc == MDB_NOTFOUND ? 0 : store_file_errno(rc);
+}
+
 int reserve_begin(struct reserve *r)
 {
 	r->error = store_file_errno(mdb_txn_begin(r->env, NULL, 0, &r->txn));

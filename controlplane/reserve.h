@@ -49,6 +49,10 @@ int reserve_find_slot(
 int reserve_find(const struct reserve *reserve, const struct association_mark *mark,
 	struct reserve_entry *out);
 
+// Calls fn with every slot that a home has. Returns: 0 or negative errno.
+int reserve_each_slot(
+	const struct reserve *reserve, void (*fn)(void *ctx, uint32_t slot), void *ctx);
+
 // A group of changes: begin, put and drop as many as needed, commit. It is on the disk when reserve_commit
 // returns 0; after any other answer nothing of it is. Finds see the open group.
 // Returns: 0 or negative errno; the first error is told by all that follows, reserve_commit too.

@@ -3,6 +3,7 @@
 
 #include "controlplane/sas.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ void sas_free(struct sas *sas)
 	for (uint32_t slot = 1; slot < sas->top; slot++)
 		free(sas->slots[slot].list);
 	hindex_fini(&sas->index);
+	hindex_fini(&sas->marks);
+	free(sas->remembered);
 	free(sas->slots);
 	free(sas->gone);
 	free(sas->queue);
@@ -51,6 +54,30 @@ const struct sas_slot *sas_at(const struct sas *sas, uint32_t slot)
 	if (sas == NULL || slot == 0 || slot >= sas->max || sas->slots[slot].n == 0)
 		return NULL;
 	return &sas->slots[slot];
+}
+
+int sas_make_room(struct sas *sas, uint32_t n_queue, uint32_t n_gone)
+{
+	uint32_t queue = sas->n_queue + sas->n_entries + n_queue, gone = sas->n_gone + n_gone;
+
+	if (queue >= sas->room_queue) {
+		uint32_t *more = reallocarray(sas->queue, 2 * (size_t)queue + 1, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		sas->queue = more;
+		sas->room_queue = 2 * queue + 1;
+	}
+	if (gone >= sas->room_gone) {
+		struct sas_gone *more =
+			reallocarray(sas->gone, 2 * (size_t)gone + 1, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		sas->gone = more;
+		sas->room_gone = 2 * gone + 1;
+	}
+	return 0;
 }
 
 void sas_count(const struct sas *sas, uint32_t n[static SAS_STATE_MAX])

@@ -48,12 +48,14 @@ struct sas_entry {
 	uint8_t flags; // RESERVE_*
 	bool has_esn, has_counter;
 	bool is_queued, is_low, is_warned;
+	bool is_ready; // queued: its numbers are on the disk
 };
 
 struct sas_slot {
 	struct reserve_home home; // n 0: the slot is free
-	uint32_t line, ref; // of the subscriber, in the file and in its index
-	bool is_learned; // of unwired-xfrm (controlplane/learn.h), not of a subscriber: no line, no ref
+	uint32_t line,
+		ref; // of the subscriber, in the file and in its index; 0: it has none for this home
+	bool is_learned; // of unwired-xfrm (controlplane/learn.h), in the place of the subscriber's
 	uint8_t protect; // of the network and the mobile together
 	uint8_t n;
 	struct sas_entry *list; // owned
@@ -84,13 +86,19 @@ struct sas {
 	uint32_t n_learned; // slots
 	struct sas_slot *slots; // owned
 	struct hindex index; // slots by home
+	struct hindex marks; // outbound entries with a counter by their mark: SAS_REF
+	uint32_t free_at; // slots below it are in use
+	uint32_t fresh_at; // slots below it are in use or remembered
+	uint64_t *remembered; // owned: bits of the slots that the reserve has somebody for
 	uint32_t look_at; // slot that discovery_tick looked at last
 	uint64_t ends_ns; // CLOCK_BOOTTIME: the next end of a lifetime, or warning of one
 	// What is to be sent: first the gone ones, then the queue.
 	struct sas_gone *gone; // owned
-	uint32_t n_gone, gone_at;
-	uint32_t *queue; // owned, room for n_entries; SAS_REF of each
-	uint32_t n_queue, queue_at, ready_at; // before ready_at the numbers are on the disk
+	uint32_t n_gone, gone_at, room_gone;
+	uint32_t *
+		queue; // owned, room for n_entries and more; SAS_REF of each, or of what stood there
+	uint32_t n_queue, queue_at, room_queue,
+		ready_at; // before ready_at the numbers are on the disk
 	uint32_t low[SAS_LOW_MAX]; // SAS_REF of those that want more numbers
 	uint32_t n_low;
 };
@@ -109,6 +117,18 @@ struct sas *sas_plan(
 // Puts a planned table in force, in place of control->sas, and sends what is new or gone. Cannot fail.
 // Call it when the subscribers, networks and configuration that it was made of are in force.
 void sas_take(struct control *control, struct sas *next);
+
+// Puts what changed in what was learned of a home address at an agent address in force, in the table that
+// is. A group of the reserve is open. Returns: 0, or negative errno with nothing changed.
+int sas_change(struct control *control, const struct ip6 *home, const struct ip6 *agent);
+
+// Notes how many of those learned have no place, and warns when there are more than before.
+void sas_tell_unplaced(struct sas *sas, uint32_t now);
+
+// Makes room in what is to be sent: for all entries and n_queue more, and for n_gone more that are gone.
+// Returns: 0 or -ENOMEM.
+int sas_make_room(struct sas *sas, uint32_t n_queue, uint32_t n_gone);
+
 void sas_free(struct sas *sas);
 
 // Looks whether the index of subscribers, as the last life left it, was reckoned with another reserve than

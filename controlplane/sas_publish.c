@@ -32,13 +32,23 @@ static struct sas_entry *entry_of(struct sas *sas, uint32_t ref)
 	return &sas->slots[ref >> 4].list[ref & 15];
 }
 
+// The entry that stands in the queue at a place, or NULL: it is another one's place by now, or it was sent.
+static struct sas_entry *queued_at(struct sas *sas, uint32_t at)
+{
+	uint32_t ref = sas->queue[at];
+
+	if ((ref & 15) >= sas->slots[ref >> 4].n || !entry_of(sas, ref)->is_queued)
+		return NULL;
+	return entry_of(sas, ref);
+}
+
 // The first number that no grant reaches.
 static uint64_t cap_of(const struct sas_entry *entry)
 {
 	return entry->has_esn ? NUMBERS_LONG : NUMBERS_SHORT;
 }
 
-static void enqueue(struct sas *sas, uint32_t slot, unsigned int i)
+void sas_publish_one(struct sas *sas, uint32_t slot, unsigned int i)
 {
 	struct sas_entry *entry = &sas->slots[slot].list[i];
 
@@ -46,7 +56,7 @@ static void enqueue(struct sas *sas, uint32_t slot, unsigned int i)
 		return;
 	if (sas->queue_at == sas->n_queue)
 		sas->queue_at = sas->ready_at = sas->n_queue = 0;
-	if (sas->n_queue == sas->n_entries) { // what was sent makes room
+	if (sas->n_queue == sas->room_queue) { // what was sent makes room
 		memmove(sas->queue, sas->queue + sas->queue_at,
 			(sas->n_queue - sas->queue_at) * sizeof(sas->queue[0]));
 		sas->n_queue -= sas->queue_at;
@@ -55,6 +65,7 @@ static void enqueue(struct sas *sas, uint32_t slot, unsigned int i)
 	}
 	entry->state = SAS_WAITING;
 	entry->is_queued = true;
+	entry->is_ready = entry->direction == API_SA_IN;
 	sas->queue[sas->n_queue++] = SAS_REF(slot, i);
 }
 
@@ -67,7 +78,7 @@ void sas_publish_all(struct control *control)
 	for (uint32_t slot = 1; slot < sas->top; slot++) {
 		for (unsigned int i = 0; i < sas->slots[slot].n; i++) {
 			sas->slots[slot].list[i].is_queued = false;
-			enqueue(sas, slot, i);
+			sas_publish_one(sas, slot, i);
 		}
 	}
 }
@@ -147,14 +158,22 @@ static int make_ready(struct control *control)
 		return error;
 	}
 	for (uint32_t at = sas->queue_at; at < until; at++) {
-		struct sas_entry *entry = entry_of(sas, sas->queue[at]);
+		struct sas_entry *entry = queued_at(sas, at);
 
-		if (entry->direction == API_SA_OUT)
-			reserve_one(control, entry, true);
+		if (entry == NULL || entry->is_ready)
+			continue;
+		reserve_one(control, entry, true);
+		entry->is_ready = true;
 	}
 	error = commit(control);
 	if (error == 0)
 		sas->ready_at = until;
+	for (uint32_t at = sas->queue_at; at < until && error != 0; at++) {
+		struct sas_entry *entry = queued_at(sas, at);
+
+		if (entry != NULL)
+			entry->is_ready = entry->direction == API_SA_IN;
+	}
 	return error;
 }
 
@@ -275,6 +294,7 @@ static bool put_del(struct control *control, const struct sas_gone *gone, uint16
 unsigned int sas_publish_bulk(struct control *control, unsigned int n)
 {
 	struct sas *sas = control->sas;
+	const struct sas_entry *entry;
 	unsigned int n_put = 0;
 
 	for (; n_put < n && sas->gone_at < sas->n_gone; n_put++, sas->gone_at++)
@@ -283,7 +303,9 @@ unsigned int sas_publish_bulk(struct control *control, unsigned int n)
 	while (n_put < n && sas->queue_at < sas->n_queue) {
 		if (sas->queue_at == sas->ready_at && make_ready(control) != 0)
 			break; // the tick tries again
-		if (!put_set(control, sas->queue[sas->queue_at], &n_put))
+		entry = queued_at(sas, sas->queue_at);
+		if (entry != NULL && entry->is_ready &&
+			!put_set(control, sas->queue[sas->queue_at], &n_put))
 			break;
 		sas->queue_at++;
 	}
@@ -471,119 +493,5 @@ void sas_publish_tick(struct control *control, uint64_t now_ns)
 		end_lifetimes(control, now_ns);
 	sas_publish_grants(control);
 	if (sas->queue_at < sas->n_queue || sas->gone_at < sas->n_gone)
-		link_bulk_ready(control->link);
-}
-
-// ---- a new table
-
-static bool is_same(const struct sas_entry *a, const struct sas_entry *b)
-{
-	return a->spi == b->spi && a->use == b->use && a->direction == b->direction &&
-	       memcmp(&a->mark, &b->mark, sizeof(a->mark)) == 0;
-}
-
-// Lets an association go on as it was; one that is the same but for its settings is set again.
-static void go_on(struct sas_entry *to, const struct sas_entry *from, bool is_unchanged)
-{
-	uint64_t settings = to->settings, lifetime_s = to->lifetime_s;
-
-	is_unchanged &= from->settings == settings;
-	*to = *from;
-	to->settings = settings;
-	to->lifetime_s = lifetime_s;
-	to->is_queued = to->is_low = false;
-	if (to->state == SAS_REFUSED || (!is_unchanged && to->state == SAS_STANDING))
-		to->state = SAS_WAITING;
-}
-
-static void part(
-	struct sas *next, uint32_t slot, const struct sas_slot *old, const struct sas_entry *entry)
-{
-	next->gone[next->n_gone++] = (struct sas_gone){ .slot = slot,
-		.spi = entry->spi,
-		.use = entry->use,
-		.direction = entry->direction,
-		.agent = old->home.agent };
-}
-
-// Brings what stood in a slot over into the new table, or has the dataplane forget it.
-static void carry(struct sas *next, uint32_t slot, const struct sas_slot *old)
-{
-	struct sas_slot *to = slot < next->max ? &next->slots[slot] : NULL;
-	bool is_same_home =
-		to != NULL && to->n > 0 && memcmp(&to->home, &old->home, sizeof(old->home)) == 0;
-
-	if (is_same_home) {
-		to->told_ns = old->told_ns;
-		to->tell_ns = old->tell_ns;
-		to->n_told = old->n_told;
-		to->is_untold = old->is_untold;
-		to->is_changed = old->is_changed || old->prefixes != to->prefixes;
-	}
-	for (unsigned int i = 0; i < old->n; i++) {
-		const struct sas_entry *from = &old->list[i];
-		unsigned int j = 0;
-
-		while (is_same_home && j < to->n && !is_same(&to->list[j], from))
-			j++;
-		if (is_same_home && j < to->n)
-			go_on(&to->list[j], from, old->protect == to->protect);
-		else if (from->state == SAS_STANDING || from->is_queued)
-			part(next, slot, old, from);
-	}
-}
-
-// Has the binding of a home address told again: its slot is another one.
-static void tell_binding(struct control *control, const struct sas_slot *slot)
-{
-	struct bcache_key key = { .home = slot->home.home, .domain = slot->home.domain };
-	uint32_t handle = bcache_find(control->bcache, &key);
-
-	if (handle != BCACHE_NONE)
-		bcache_mark_dirty(control->bcache, handle);
-}
-
-static void tell_bindings(struct control *control, const struct sas *a, const struct sas *b)
-{
-	for (uint32_t slot = 1; slot < a->top; slot++) {
-		const struct sas_slot *was = &a->slots[slot], *is = sas_at(b, slot);
-
-		if (was->n > 0 &&
-			(is == NULL || memcmp(&was->home, &is->home, sizeof(was->home)) != 0))
-			tell_binding(control, was);
-	}
-}
-
-void sas_take(struct control *control, struct sas *next)
-{
-	static struct sas nothing = { 0 };
-	struct sas *old = control->sas != NULL ? control->sas : &nothing;
-
-	if (control->sas != NULL)
-		sas_publish_grants(control);
-	for (uint32_t i = old->gone_at; i < old->n_gone; i++)
-		next->gone[next->n_gone++] = old->gone[i];
-	for (uint32_t slot = 1; slot < old->top; slot++)
-		carry(next, slot, &old->slots[slot]);
-	tell_bindings(control, old, next);
-	tell_bindings(control, next, old);
-	control->sas = next;
-	for (uint32_t slot = 1; slot < next->top; slot++) {
-		for (unsigned int i = 0; i < next->slots[slot].n; i++)
-			if (next->slots[slot].list[i].state == SAS_WAITING)
-				enqueue(next, slot, i);
-	}
-	if (next->n_learned_unplaced > old->n_learned_unplaced)
-		log_warn("learned_associations_unused mobiles=%u reason=\"no home network with "
-			 "authentication ipsec has their home and agent address, or there is no "
-			 "room\"",
-			next->n_learned_unplaced);
-	if (next->n_unplaced > 0 && next->n_unplaced != old->n_unplaced)
-		log_warn("security_associations_unused mobiles=%u reason=\"no home network with "
-			 "authentication ipsec has their home address\"",
-			next->n_unplaced);
-	if (old != &nothing)
-		sas_free(old);
-	if (control->link != NULL)
 		link_bulk_ready(control->link);
 }

@@ -7,6 +7,10 @@
 #pragma once
 
 #include "controlplane/control.h"
+#include "controlplane/sas.h"
+
+// Puts an entry, which waits, into the queue. There is room.
+void sas_publish_one(struct sas *sas, uint32_t slot, unsigned int i);
 
 // Sends everything again, for a dataplane that is being filled.
 void sas_publish_all(struct control *control);

@@ -263,6 +263,55 @@ def test_the_wait_for_what_was_learned_has_an_end(running):
     assert "learned_not_told bindings=1" in running.log.read_text()
 
 
+def cpu_s(process):
+    """The processor time that it has taken."""
+    fields = open(f"/proc/{process.pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_change_among_a_hundred_thousand():
+    """What one mobile's new keys cost does not grow with those that have not changed."""
+    n_mobiles, n_changes = 100_000, 40
+    homes = [f"2001:db8:1::{i >> 16:x}:{i & 0xffff:x}" for i in range(1, n_mobiles + 1)]
+    alone = Alone()
+    config = configuration(authentication="ipsec")
+    config["dataplane"]["max_sas"] = n_mobiles + 2
+    alone.write(config)
+    alone.write_subscribers([])
+    mirror = None
+    try:
+        alone.start()
+        mirror = Mirror(alone.run_dir, AGENT)
+        mirror.socket.settimeout(60)
+        mirror.all({home: both_ways(0x10000 + 2 * i) for i, home in enumerate(homes)})
+        deadline = time.monotonic() + 30
+        while state(alone)["mobiles_of_ike"] < n_mobiles:
+            assert time.monotonic() < deadline, state(alone)
+            time.sleep(0.2)
+        time.sleep(0.3)
+        before = cpu_s(alone.process)
+        for i in range(n_changes):
+            mirror.mobile(homes[n_mobiles // n_changes * i], both_ways(0x10000000 + 2 * i))
+            time.sleep(0.08)  # each for itself
+        time.sleep(0.3)
+        took_s = cpu_s(alone.process) - before
+        assert took_s / n_changes < 0.003, took_s  # 0.4 ms
+        for i in range(5):  # at once, and not when the whole table has had its turn
+            began = time.monotonic()
+            mirror.mobile(homes[i + 1], [])
+            await_state(alone, mobiles_of_ike=n_mobiles - i - 1)
+            assert time.monotonic() - began < 0.6
+        for i in range(5):
+            mirror.mobile(homes[i + 1], both_ways(0x18000000 + 2 * i))
+        mirror.mobile(homes[0], [])
+        mirror.mobile("2001:db8:1:0:ffff::1", both_ways(0x20000000))
+        await_state(alone, mobiles_of_ike=n_mobiles, mobiles_of_ike_unplaced=0)
+    finally:
+        if mirror is not None:
+            mirror.close()
+        alone.close()
+
+
 def test_a_reload_keeps_what_was_learned(running):
     running.mirror.mobile(THIRD_HOME, both_ways(5000))
     await_state(running, mobiles_of_ike=1)

@@ -33,7 +33,7 @@ static void check_mobile(const struct learn_mobile *mobile, void *n)
 // A record on the heap, where reading behind it is seen.
 static void take(struct learn *learn, const uint8_t *record, size_t len)
 {
-	uint64_t n_changes = learn->n_changes;
+	size_t n_changed = learn->n_changed;
 	char reason[ASSOCIATION_REASON_LEN];
 	uint8_t *copy = malloc(len + (len == 0));
 	uint32_t n = 0;
@@ -41,7 +41,7 @@ static void take(struct learn *learn, const uint8_t *record, size_t len)
 	check(copy != NULL);
 	memcpy(copy, record, len);
 	if (learn_record(learn, copy, len, reason) != 0)
-		check(learn->n_changes == n_changes && strlen(reason) > 0);
+		check(learn->n_changed == n_changed && strlen(reason) > 0);
 	free(copy);
 	learn_each(learn, check_mobile, &n);
 	check(n == learn->n && n <= MAX_MOBILES);
