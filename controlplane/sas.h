@@ -3,10 +3,12 @@
 //
 // The security associations of all mobiles: one slot for each mobile's home address at its home agent
 // address, with what is known of its associations but for the keys, which stay in the index of the
-// subscribers or in the table of what was learned, whose associations count in the place of those. The dataplane's SA_* records (dataplane/api/records.h) say the same of them.
+// subscribers or in the table of what was learned, whose associations count in the place of those. The
+// dataplane's SA_* records (dataplane/api/records.h) say the same of them.
 //
 // A slot stays with its mobile over restarts (controlplane/reserve.h), and is of the first home network
-// with authentication ipsec that has the home address, at that network's first agent address (learned: at any of its agent addresses).
+// with authentication ipsec that has the home address, at any of that network's agent addresses: the file's
+// are at the first one unless it says another.
 //
 // Thread: the loop's only.
 #pragma once

@@ -248,7 +248,7 @@ const struct config_network *sas_place_network(
 	return NULL;
 }
 
-static bool has_agent(const struct config_network *network, const struct ip6 *agent)
+bool sas_place_has_agent(const struct config_network *network, const struct ip6 *agent)
 {
 	for (unsigned int i = 0; i < network->n_agents; i++)
 		if (ip6_eq(&network->agent_addresses[i], agent))
@@ -279,7 +279,7 @@ static int make_wanted(const struct sas_place *place, const struct learn_mobile 
 		out->ref = old->ref;
 	}
 	if (mobile != NULL)
-		return has_agent(network, &mobile->agent) &&
+		return sas_place_has_agent(network, &mobile->agent) &&
 				       has_room(place->sas, old, mobile->all.n)
 			       ? sas_place_make(place, &mobile->all, network, out)
 			       : 0;

@@ -21,6 +21,8 @@ struct sas_place {
 const struct config_network *sas_place_network(
 	const struct networks *networks, const struct ip6 *home, uint32_t *domain);
 
+bool sas_place_has_agent(const struct config_network *network, const struct ip6 *agent);
+
 // Fills in what follows from associations and network; out->list is owned. Returns: 0 or negative errno.
 int sas_place_make(const struct sas_place *place, const struct associations *all,
 	const struct config_network *network, struct sas_slot *out);

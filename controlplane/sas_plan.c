@@ -17,6 +17,7 @@ struct plan {
 	struct sas_place place;
 	uint32_t n_mobiles;
 	uint64_t n_entries;
+	FILE *err; // borrowed
 	struct sas_slot
 		*homeless; // owned: mobiles that no slot is known of, or whose slot is taken
 	uint32_t n_homeless, room_homeless;
@@ -72,7 +73,13 @@ static int add(void *ctx, const struct subscriber_secured *s)
 		sas->n_unplaced++;
 		return 0;
 	}
-	made.home.agent = network->agent_addresses[0];
+	made.home.agent = ip6_is_any(&s->agent) ? network->agent_addresses[0] : s->agent;
+	if (!sas_place_has_agent(network, &made.home.agent)) {
+		fprintf(plan->err,
+			"subscribers: line %u: agent_address: is none of home network %s\n",
+			s->line, network->name);
+		return -EINVAL;
+	}
 	if (++plan->n_mobiles >= sas->max)
 		return 0; // counts them; reported at the end
 	return add_slot(plan, &s->all, network, &made);
@@ -173,7 +180,8 @@ struct sas *sas_plan(
 	struct plan plan = { .place = { .control = control,
 				     .networks = networks,
 				     .sas = calloc(1, sizeof(struct sas)),
-				     .now_s = clock_wall_ns() / CLOCK_NS_PER_S } };
+				     .now_s = clock_wall_ns() / CLOCK_NS_PER_S },
+		.err = err };
 	struct sas *sas = plan.place.sas;
 	int error = sas == NULL ? -ENOMEM : make_table(sas, max_sas, control->reserve);
 

@@ -12,7 +12,7 @@
 #define subscriber_magic "unw-subscrib"
 
 enum {
-	SUBSCRIBER_FILE_VERSION = 3,
+	SUBSCRIBER_FILE_VERSION = 4,
 	SUBSCRIBER_RECORD_ALIGN = 8, // handle of a record = its offset in these
 };
 

@@ -152,6 +152,15 @@ static int read_lifetime(const json_t *value, struct subscriber *out, char *reas
 	return 0;
 }
 
+static int read_agent(const json_t *value, struct subscriber *out, char *reason)
+{
+	const char *text = json_string_value(value);
+
+	if (text == NULL || ip6_parse(text, &out->agent) != 0 || ip6_is_any(&out->agent))
+		return refuse(reason, "agent_address: must be an IPv6 address");
+	return 0;
+}
+
 static_assert((int)SUBSCRIBER_REASON_LEN >= (int)ASSOCIATION_REASON_LEN, "room for its reasons");
 
 static const struct {
@@ -163,6 +172,7 @@ static const struct {
 	{ "keys", read_keys },
 	{ "allowed", read_allowed },
 	{ "max_lifetime_s", read_lifetime },
+	{ "agent_address", read_agent },
 };
 
 static int read_member(const char *name, const json_t *value, struct subscriber *out,
@@ -180,7 +190,7 @@ static int read_member(const char *name, const json_t *value, struct subscriber 
 		return association_read_protect(value, all, reason);
 	return refuse(reason,
 		"%.40s: unknown (mn_id, home_addresses, keys, allowed, max_lifetime_s, "
-		"security_associations, protect are known)",
+		"security_associations, protect, agent_address are known)",
 		name);
 }
 
@@ -192,6 +202,8 @@ static int check(const struct subscriber *s, const struct associations *all, cha
 	if (all->n > 0 && s->n_homes != 1)
 		return refuse(
 			reason, "home_addresses: must be one address with security_associations");
+	if (all->n == 0 && !ip6_is_any(&s->agent))
+		return refuse(reason, "agent_address: is for security_associations only");
 	return association_check(all, reason);
 }
 

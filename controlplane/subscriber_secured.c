@@ -17,6 +17,7 @@ size_t secured_pack(
 
 	wcursor_u32(&c, s->line);
 	wcursor_bytes(&c, &s->homes[0], sizeof(s->homes[0]));
+	wcursor_bytes(&c, &s->agent, sizeof(s->agent));
 	len = wcursor_len(&c);
 	return len + association_pack(all, buf + len, size - len);
 }
@@ -27,6 +28,7 @@ int secured_unpack(const void *data, size_t len, struct subscriber_secured *out)
 
 	out->line = rcursor_u32(&c);
 	rcursor_copy(&c, &out->home, sizeof(out->home));
+	rcursor_copy(&c, &out->agent, sizeof(out->agent));
 	if (!c.ok)
 		return -EBADMSG;
 	return association_unpack(

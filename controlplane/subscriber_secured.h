@@ -10,7 +10,7 @@
 
 #include "controlplane/subscriber_index.h"
 
-enum { SECURED_BYTES_MAX = 4 + 16 + ASSOCIATION_BYTES_MAX };
+enum { SECURED_BYTES_MAX = 4 + 2 * 16 + ASSOCIATION_BYTES_MAX };
 
 // Writes a record; size is at least SECURED_BYTES_MAX. s: of the same line. Returns: its length.
 size_t secured_pack(

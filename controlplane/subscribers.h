@@ -7,7 +7,7 @@
 //
 //   {"mn_id": "alice@example.net", "home_addresses": ["2001:db8:1::100"], "allowed": true,
 //    "max_lifetime_s": 300, "keys": [{"spi": 1000, "algorithm": "hmac-sha1", "key": "0a0b..."}],
-//    "security_associations": [...], "protect": ["payload"]}
+//    "security_associations": [...], "protect": ["payload"], "agent_address": "2001:db8:1::1"}
 //
 // security_associations is described in controlplane/association.h; who has them has one home address.
 // mn_id or home_addresses must be there; members that begin with // are comments. A home address
@@ -50,6 +50,9 @@ struct subscriber {
 	uint8_t mn_id[BCE_MN_ID_MAX];
 	struct ip6 homes[SUBSCRIBER_MAX_HOMES];
 	struct subscriber_key keys[SUBSCRIBER_MAX_KEYS];
+	// While a line is read: where its security associations are, any = at the network's first agent
+	// address. The index has it in struct subscriber_secured.
+	struct ip6 agent;
 };
 
 struct subscribers_counts {
@@ -64,6 +67,7 @@ struct subscriber_secured {
 	uint32_t ref; // of subscribers_find_secured
 	uint32_t line; // in the source, for messages
 	struct ip6 home;
+	struct ip6 agent; // any = the network's first
 	struct associations all;
 };
 

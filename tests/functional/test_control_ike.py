@@ -10,10 +10,11 @@ import time
 
 import pytest
 
+from harness import mip6
 from harness.mirror import BEGIN, END, MOBILE, Mirror
 from test_control_alone import AGENT, BINDING_SET, SYNC_BEGIN, SYNC_END, Alone, Dataplane, configuration
 from test_control_ipsec import (
-    HOME, IN, LOW, OTHER_HOME, OUT, PAYLOAD, SA_DEL, SA_GRANT, SA_SET, SIGNALLING, Sa, answer,
+    CARE_OF, HOME, IN, LOW, OTHER_HOME, OUT, PAYLOAD, SA_DEL, SA_GRANT, SA_SET, SIGNALLING, Sa, answer,
     assert_never_back, event, key_of, mobile, out_of, reload, sas, slot_of, text, update)
 
 THIRD_HOME = "2001:db8:1::102"
@@ -100,6 +101,32 @@ def test_learned_ones_count_in_the_place_of_the_file(running):
     dataplane.wait(lambda: spis(dataplane, HOME) == set(range(2000, 2006)))
     assert_never_back(sas(dataplane))
     assert spis(dataplane, OTHER_HOME) == set(range(3000, 3006))
+
+
+def test_one_mobile_at_two_agent_addresses():
+    alone = Alone()
+    second = "2001:db8:1::2"
+    alone.write(configuration(authentication="ipsec", agent_addresses=[AGENT, second]))
+    alone.write_subscribers([])
+    mirror = None
+    try:
+        alone.start()
+        dataplane = alone.play()
+        mirror = Mirror(alone.run_dir, AGENT)
+        mirror.mobile(HOME, both_ways(5000))
+        mirror.mobile(HOME, both_ways(6000), agent=second)
+        dataplane.wait(lambda: len(sas(dataplane)) == 4)
+        slots = {sa.spi: sa.slot for sa in sas(dataplane)}
+        assert slots[5000] == slots[5001] != slots[6000] == slots[6001]
+        assert answer(dataplane, update(), slots[5000])[0].status == 0
+        moved = mip6.binding_update(HOME, CARE_OF, second, 2)
+        acknowledgement, left_under = answer(dataplane, moved, slots[6000])
+        assert acknowledgement.status == 0 and left_under == (slots[6000], SIGNALLING)
+        assert bindings(dataplane)[-1] == (HOME, slots[6000])
+    finally:
+        if mirror is not None:
+            mirror.close()
+        alone.close()
 
 
 def test_rekeying_touches_nothing_else(running):

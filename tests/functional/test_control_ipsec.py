@@ -18,7 +18,7 @@ from scapy.layers.inet6 import HAO, ICMPv6MPSol, IPv6, IPv6ExtHdrDestOpt
 import test_control_alone as control_alone
 from harness import mip6
 from test_control_alone import (
-    AGENT, BINDING_SET, PACKET_OUT, PREFIX_SET, PUNT, SYNC_BEGIN, SYNC_END, Alone,
+    AGENT, AGENT_SET, BINDING_SET, PACKET_OUT, PREFIX_SET, PUNT, SYNC_BEGIN, SYNC_END, Alone,
     configuration, fix_length, text)
 
 SA_SET, SA_DEL, SA_GRANT, SA_ERR, SA_EVENT = 16, 17, 18, 19, 20
@@ -512,6 +512,35 @@ def test_reload_takes_away(running):
     assert struct.unpack_from("=I", dataplane.kinds(BINDING_SET)[0].body, 60)[0] == 0
     dataplane.records += others
     silent(dataplane, update(2), slot)
+
+
+SECOND_AGENT = "2001:db8:1::2"
+
+
+def test_associations_at_another_agent_address(alone):
+    """Each mobile's are at the address that its line names, and are good there only."""
+    alone.write(configuration(authentication="ipsec", agent_addresses=[AGENT, SECOND_AGENT]))
+    alone.write_subscribers([mobile(HOME, 2000, agent_address=SECOND_AGENT),
+                             mobile(OTHER_HOME, 3000, agent_address=AGENT)])
+    alone.start()
+    dataplane = alone.play()
+    agents = {text(r.body[8:24]): struct.unpack_from("=H", r.body)[0] for r in dataplane.kinds(AGENT_SET)}
+    assert {sa.home: sa.agent for sa in sas(dataplane)} == {
+        HOME: agents[SECOND_AGENT], OTHER_HOME: agents[AGENT]}
+    slot = slot_of(dataplane)
+    packet = mip6.binding_update(HOME, CARE_OF, SECOND_AGENT, 1)
+    acknowledgement, left_under = answer(dataplane, packet, slot)
+    assert acknowledgement.status == 0 and left_under == (slot, SIGNALLING)
+    silent(dataplane, update(2), slot)  # the same at the first
+    assert alone.show("status")["drops"]["wrong_sa"] == 1
+    for other in (mobile(HOME, 2000, agent_address="2001:db8:2::1"), mobile(HOME, 2000)):
+        done = reload(alone, [other, mobile(OTHER_HOME, 3000)])
+        assert (done.returncode, "line 1: agent_address: is none of home network open" in done.stderr) == (
+            (1, True) if "agent_address" in other and other["agent_address"] != AGENT else (0, False))
+    done = reload(alone, [{"home_addresses": [HOME], "agent_address": AGENT}])
+    assert "line 1: agent_address: is for security_associations only" in done.stderr
+    done = reload(alone, [mobile(HOME, 2000, agent_address="here")])
+    assert "line 1: agent_address: must be an IPv6 address" in done.stderr
 
 
 def test_reload_refused(running):
