@@ -166,3 +166,137 @@ def test_return_home(bed):
     assert (asked.src, captured.dst) == (HOME, HOME)
     bed.lab.core.send(asked.raw)
     bed.lab.box.wait_for(lambda: bed.lab.box.binding(HOME) is None, 5, "the end of the binding")
+
+
+# Sets whose tunnels are under ESP, played from the first packet to the last of the mobile away from home.
+
+TUNNELS = VECTORS.with_name("esp_tunnels.hex")
+CORRESPONDENT = "2001:db8:20::20"
+TUNNEL_USES = {"11-ipsec-payload-tunnel": "payload", "13-ipsec-hoti-esp-tunnel": "routability",
+               "14-ipsec-mh-icmp-payload": "payload"}
+IPV6 = 41
+# The kernel of that home agent had lost the binding, and answered with a Binding Error in the clear.
+FORGOTTEN = ("11-ipsec-payload-tunnel", 37)
+# The peers' fault: what goes to a correspondent from the care-of address, a Binding Update or (63) a Home
+# Test Init with a Home Address option, was caught by the policy for Home Test Init.
+STRAY = ("13-ipsec-hoti-esp-tunnel", {15, 20, 41, 44, 45, 46, 63})
+
+
+class Played:
+    """Our home agent with the keys of a set, and the packets of it in order."""
+
+    def __init__(self, name):
+        uses = {**USES, 2004: (TUNNEL_USES[name], "in"), 2005: (TUNNEL_USES[name], "out")}
+        listed = [{"use": use, "direction": direction, "spi": spi, "encryption": "aes-cbc", **KEYS}
+                  for spi, (use, direction) in uses.items()]
+        self.name = name
+        self.ends = {spi: sas.scapy_end(listed, *uses[spi]) for spi in uses}
+        lines = TUNNELS.read_text().splitlines()
+        self.packets = [(int(title.split()[-1]), bytes.fromhex(line))
+                        for title, line in zip(lines[::2], lines[1::2]) if name in title]
+        protect = ["payload"] if TUNNEL_USES[name] == "payload" else []
+        self.lab = Lab([network("captured", 1, "ipsec"), network("open", 2)],
+                       [{"home_addresses": [HOME], "security_associations": listed,
+                         "protect": protect}], n_ports=1)
+        self.counts = {}
+
+    def opened(self, raw):
+        """What is in a packet under ESP in tunnel mode, or the packet in a plain tunnel."""
+        if raw[6] == IPV6:
+            return raw[40:]
+        inner, protocol = self.ends[int.from_bytes(raw[40:44], "big")].open(raw[40:])
+        assert protocol == IPV6
+        return inner
+
+    def next_of(self, at, holds):
+        return next((raw for _, raw in self.packets[at + 1:] if holds(raw)), None)
+
+    def count(self, what):
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def transport(self, at, number, raw):
+        asked = Transport(raw, self.ends)
+        mark = self.lab.core.mark()
+        self.lab.core.send(raw)
+        frame = self.lab.core.expect(lambda f: f.src == AGENT and f.dst == asked.src and
+                                     f.next_header in (ROUTING, MH), mark, what=f"an answer to {number}")
+        answer = Transport(frame.ip_bytes, self.ends)
+        if (self.name, number) == FORGOTTEN:
+            assert answer.protocol == ICMP6
+            self.count("not forgotten")
+            return
+        captured = Transport(self.next_of(at, lambda p: p[6] == ROUTING and p[40] == ESP), self.ends)
+        assert (answer.spi, answer.head) == (captured.spi, captured.head), number
+        if asked.protocol == MH:
+            assert answer.message == captured.message, number
+        else:
+            assert answer.message[0] == captured.message[0] == 147
+        self.count("answered")
+
+    def up(self, at, number, raw):
+        inner = self.opened(raw)
+        expected = inner[:7] + bytes([inner[7] - 1]) + inner[8:]
+        if number in STRAY[1] and self.name == STRAY[0]:
+            assert inner[8:24] == raw[8:24]  # the care-of address
+            with self.lab.counting_drops() as drops:
+                self.lab.core.send(raw)
+                self.lab.settle(self.lab.core)
+            assert drops == {"esp_selector": 1}, number
+            self.count("stray")
+            return
+        assert expected == self.next_of(at, lambda p: p == expected), number
+        mark = self.lab.core.mark()
+        self.lab.core.send(raw)
+        self.lab.core.expect(lambda f: f.ip_bytes == expected, mark, what=f"what is in {number}")
+        self.count("up")
+
+    def down(self, at, number, raw):
+        care_of = self.lab.box.binding(HOME)["care_of"][0]["address"]
+        captured = self.next_of(at, lambda p: p[24:40] == mip6.packed(care_of) and
+                                p[6] in (ESP, IPV6) and self.opened(p)[40:] == raw[40:])
+        if captured is None:
+            self.count("at home")  # by then the mobile was on the home link
+            return
+        mark = self.lab.core.mark()
+        self.lab.core.send(raw)
+        frame = self.lab.core.expect(lambda f: f.src == AGENT and f.dst == care_of and
+                                     f.next_header == captured[6], mark, what=f"{number} in a tunnel")
+        assert self.opened(frame.ip_bytes) == self.opened(captured), number
+        if captured[6] == ESP:
+            assert frame.ip_bytes[40:44] == captured[40:44]
+        self.count("down")
+
+    def play(self):
+        for at, (number, raw) in enumerate(self.packets):
+            if raw[24:40] == mip6.packed(AGENT) and raw[8:24] != mip6.packed(HOME):
+                (self.up if raw[6] in (ESP, IPV6) else self.transport)(at, number, raw)
+            elif (raw[8:24], raw[24:40]) == (mip6.packed(CORRESPONDENT), mip6.packed(HOME)):
+                self.down(at, number, raw)
+
+
+class Transport:
+    """A message under ESP behind one header of 24 bytes."""
+
+    def __init__(self, raw, ends):
+        self.src = str(ipaddress.IPv6Address(raw[8:24]))
+        assert raw[40] == ESP
+        self.head = raw[40:64]
+        self.spi = int.from_bytes(raw[64:68], "big")
+        self.message, self.protocol = ends[self.spi].open(raw[64:])
+
+
+@pytest.mark.parametrize("name, counts", [
+    ("11-ipsec-payload-tunnel", {"answered": 2, "up": 6, "down": 6, "not forgotten": 1, "at home": 2}),
+    ("13-ipsec-hoti-esp-tunnel", {"answered": 7, "up": 10, "down": 10, "stray": 7}),
+    ("14-ipsec-mh-icmp-payload", {"answered": 6, "up": 9, "down": 9})])
+def test_tunnels_as_captured(root, name, counts):
+    """Every packet of the mobile and of its correspondent away from home: the same is answered, comes out of
+    the tunnel, and goes into it, byte by byte in what ESP protects."""
+    played = Played(name)
+    try:
+        played.lab.start()
+        played.play()
+    finally:
+        problems = played.lab.close()
+    assert played.counts == counts
+    assert not problems, "\n".join(problems)

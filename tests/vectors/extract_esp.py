@@ -4,9 +4,12 @@
 """Writes esp.hex: ESP packets of real peers, with what scapy's own IPsec finds in them.
 
 Usage: extract_esp.py PCAP_FOLDER > esp.hex
+       extract_esp.py --tunnels PCAP_FOLDER > esp_tunnels.hex
 
 Each packet is a comment line (capture, frame number), a line of hex, from the IPv6 header on, and a line
 of hex of what its ESP protects: the payload without padding. Keys as the captures' README gives them.
+With --tunnels: the sets whose tunnels are under ESP, with all that went in and out of them in the clear, too,
+as comment line and line of hex.
 """
 import pathlib
 import sys
@@ -18,6 +21,9 @@ from scapy.utils import RawPcapReader
 ENCRYPTION_KEY, AUTHENTICATION_KEY = bytes(range(16)), bytes(range(0x10, 0x24))
 SUITES = {f"{name}--{link}": suite for link in ("ha-uplink", "home-link") for name, suite in (
     ("09-ipsec-aes", ("AES-CBC", ENCRYPTION_KEY)), ("10-ipsec-espnull", ("NULL", None)))}
+TUNNELS = [f"{name}--ha-uplink" for name in (
+    "11-ipsec-payload-tunnel", "13-ipsec-hoti-esp-tunnel", "14-ipsec-mh-icmp-payload")]
+HOME = bytes.fromhex("20010db8000100000000000000000100")
 HOPOPTS, ROUTING, ESP_PROTOCOL, DSTOPTS = 0, 43, 50, 60
 HEAD, CHECK_VALUE = 40, 12
 
@@ -40,7 +46,19 @@ def payload_of(esp, cipher, key):
     return bytes(association.decrypt(IPv6(bytes(carrier))))[HEAD:]
 
 
+def tunnels(folder):
+    for name in TUNNELS:
+        for number, (frame, _) in enumerate(RawPcapReader(str(folder / f"{name}.pcap")), 1):
+            packet = frame[14:]
+            if frame[12:14] == b"\x86\xdd" and (HOME in packet or esp_of(packet)):
+                print(f"# {name} frame {number}")
+                print(packet[:HEAD + int.from_bytes(packet[4:6], "big")].hex())
+
+
 def main():
+    if sys.argv[1] == "--tunnels":
+        tunnels(pathlib.Path(sys.argv[2]))
+        return
     for path in sorted(pathlib.Path(sys.argv[1]).glob("*.pcap")):
         if path.stem not in SUITES:
             continue
