@@ -16,6 +16,8 @@
 enum {
 	OPTION_HEAD = 2, // type and length
 	MH_TYPE_AT = 2, // RFC 6275 section 6.1.1
+	MH_TYPE_HOME_TEST_INIT = 1, // the first and last of return routability
+	MH_TYPE_CARE_OF_TEST = 4,
 	MH_TYPE_BINDING_UPDATE = 5,
 };
 
@@ -35,18 +37,24 @@ static enum police_class class_of(const struct binding *binding, const struct ip
 	return ip6_eq(&binding->care_of, source) ? POLICE_KNOWN : POLICE_MOVED;
 }
 
-static bool is_binding_update(const struct rte_mbuf *m, unsigned int off)
+// The type of a message, or -1.
+static int type_of(const struct rte_mbuf *m, unsigned int off)
 {
-	return off + MH_TYPE_AT < m->data_len &&
-	       *rte_pktmbuf_mtod_offset(m, const uint8_t *, off + MH_TYPE_AT) ==
-		       MH_TYPE_BINDING_UPDATE;
+	return off + MH_TYPE_AT < m->data_len
+		       ? *rte_pktmbuf_mtod_offset(m, const uint8_t *, off + MH_TYPE_AT)
+		       : -1;
 }
 
-// True for what its sender may send under an SA only. RFC 6275 sections 5.1, 10.3.1.
-static bool is_bare(uint8_t domain, const struct ip6 *home)
+// True for what its sender may send under an SA only: not for return routability with ourselves, which as a
+// correspondent we are like any other. RFC 6275 sections 5.1, 10.3.1, 10.4.6.
+static bool is_bare(
+	const struct rte_mbuf *m, unsigned int off, uint8_t domain, const struct ip6 *home)
 {
 	uint32_t signalling = API_SA_BIT(API_SA_SIGNALLING);
+	int type = type_of(m, off);
 
+	if (type >= MH_TYPE_HOME_TEST_INIT && type <= MH_TYPE_CARE_OF_TEST)
+		return false;
 	return unlikely(__atomic_load_n(&anchor_protect, __ATOMIC_RELAXED) & signalling) &&
 	       (stage_protect_of(domain, home) & signalling) != 0;
 }
@@ -82,7 +90,7 @@ static void punt_one(struct worker *w, struct rte_mbuf *m, unsigned int off, con
 	}
 	priv->outer_src = ip->src;
 	priv->outer_dst = ip->dst;
-	priv->sender = is_binding_update(m, off) ? sender : 0;
+	priv->sender = type_of(m, off) == MH_TYPE_BINDING_UPDATE ? sender : 0;
 	priv->police_class = (uint8_t) class;
 	priv->punt_lane = API_PUNT_MH;
 	priv->sa_slot = 0;
@@ -125,7 +133,7 @@ static void punt_bulk(struct worker *w, uint8_t domain, struct rte_mbuf **pkts, 
 	} while (++n_homes < n);
 	stage_bindings_of(w, domain, homes, bindings, n);
 	for (unsigned int i = 0; i < n; i++) {
-		if (is_bare(domain, &homes[i]))
+		if (is_bare(pkts[i], offs[i], domain, &homes[i]))
 			worker_drop(w, pkts[i], DROP_esp_required);
 		else
 			punt_one(w, pkts[i], offs[i], &homes[i],

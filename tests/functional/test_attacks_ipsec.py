@@ -215,7 +215,7 @@ def test_plain_payload_from_the_care_of_address(bed):
 
 
 def test_home_test_messages(bed):
-    """Attack 20: HoTI and HoT under their own SA only, and not of another, nor with a Home Address
+    """MIPv6-HA 6.3.1, 6.3.3, 6.3.5, 6.3.7, 6.3.9, 6.3.10; attack 20: HoTI and HoT under their own SA only, and not of another, nor with a Home Address
     option (RFC 6275 9.4.1, 10.4.6)."""
     mobile, other = bed.sealed(), bed.sealed()
     mobile.register()
@@ -233,6 +233,42 @@ def test_home_test_messages(bed):
     mark = bed.access.mark()
     assert token in mobile.receive_sealed(test, "routability")
     assert not bed.access.count(lambda f: token in f.raw, mark)
+
+
+def test_home_test_messages_follow_the_binding(bed):
+    """MIPv6-HA 6.3.2, 6.3.4, 6.3.6, 6.3.8: after a move the tunnel's end is the new care-of address;
+    X6275.10.4.6-2: an Update that is refused moves nothing, though it came under the right SA."""
+    mobile = bed.sealed()
+
+    def both_ways(care_of):
+        cookie, token = os.urandom(8), os.urandom(8)
+        mark = bed.core.mark()
+        bed.access.send(mobile.tunnelled(bytes(
+            IPv6(src=mobile.home, dst=CORRESPONDENT) / MIP6MH_HoTI(cookie=cookie)), care_of, "routability"))
+        bed.core.expect(lambda f: cookie in f.raw and f.src == mobile.home, mark)
+        test = IPv6(src=CORRESPONDENT, dst=mobile.home) / MIP6MH_HoT(cookie=cookie, token=token)
+        assert token in mobile.receive_sealed(test, "routability", care_of)
+
+    mobile.register()
+    both_ways(mobile.care_of)
+    mobile.register(care_of=mobile.second_care_of)
+    both_ways(mobile.second_care_of)
+    assert mobile.update(seq=mobile.seq - 1 & 0xffff, care_of=mobile.care_of).status == 135
+    both_ways(mobile.second_care_of)
+
+
+def test_what_the_policy_for_home_test_messages_is_not_for(bed):
+    """X6275.10.4.6-1: Updates (all tests have them) and what is for the home agent itself as a correspondent:
+    a Home Test Init to it, also from a bound mobile's home address, goes to control."""
+    mobile = bed.sealed()
+    mobile.register()
+    for source in (mobile.home, "2001:db8:a9::9"):
+        init = IPv6(src=source, dst=AGENT) / MIP6MH_HoTI(cookie=os.urandom(8))
+        before = bed.box.ctl("status")["drops"].get("unused_type", 0)
+        with bed.counting_drops() as drops:
+            bed.access.send(init)
+            bed.settle()
+        assert not drops and bed.box.ctl("status")["drops"].get("unused_type", 0) == before + 1
 
 
 def test_home_test_init_with_home_address_option(bed):

@@ -214,6 +214,20 @@ def test_signalling_of_every_algorithm(bed, suite):
     assert outward.open(sealed[40:]) == (bytes(answer)[40:], 135)
 
 
+@pytest.mark.parametrize("suite", [s for s in esp.SUITES if s.encryption != 4], ids=repr)
+def test_home_test_messages_of_every_algorithm(bed, suite):
+    """X6275.8.4-5: each cipher and authentication that is offered, which null encryption is not."""
+    inward, outward = bed.sa(ROUTABILITY, IN, suite), bed.sa(ROUTABILITY, OUT, suite, protect=[ROUTABILITY])
+    init = bytes(IPv6(src=HOME, dst=CORRESPONDENT) / MIP6MH_HoTI(cookie=os.urandom(8)))
+    mark = bed.lab.core.mark()
+    bed.lab.access.send(up(inward, init))
+    came_out(bed, init, mark)
+    test = bytes(IPv6(src=CORRESPONDENT, dst=HOME) / MIP6MH_HoT(token=os.urandom(8)))
+    mark = bed.lab.access.mark()
+    bed.lab.core.send(test)
+    assert outward.open(next_sealed(bed, CARE_OF, mark).ip_bytes[40:]) == (hop_on(test), 41)
+
+
 def update_under(association, home, care_of, message, agent=AGENT, next_header=135, **how):
     """A message with a Home Address option and ESP behind it, RFC 3776 section 3.1."""
     sealed = association.seal(message, next_header, **how)
