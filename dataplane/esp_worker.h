@@ -17,6 +17,7 @@ struct esp_out {
 	struct rte_mbuf *m;
 	const struct nexthop *nh; // tunnel: where it goes; NULL: transport, to be routed
 	uint16_t mtu; // tunnel: of the way
+	bool is_ready; // nothing to be done after the sealing: it fits, and nh is NEXTHOP_ADJACENCY
 };
 
 struct esp_worker {

@@ -10,7 +10,6 @@
 #include <rte_ether.h>
 
 #include "dataplane/anchor.h"
-#include "dataplane/esp.h"
 #include "dataplane/sa.h"
 #include "dataplane/worker.h"
 
@@ -97,38 +96,6 @@ static inline uint32_t stage_protect_binding(const struct binding *b)
 }
 
 // --- ESP out -----------------------------------------------------------------------------------------
-
-// Brings a packet into one buffer with so many bytes of room around it. Returns: moved, maybe another buffer;
-// NULL: dropped.
-struct rte_mbuf *stage_esp_make_room(
-	struct worker *w, struct rte_mbuf *m, uint16_t head, uint16_t tail);
-
-// Puts trailer and room for the check value behind a payload of `payload` bytes, which m (moved) ends with, and
-// room for ESP header and IV in front of m. Returns: moved, maybe another buffer; NULL: dropped.
-static inline struct rte_mbuf *stage_esp_wrap(struct worker *w, struct rte_mbuf *m,
-	const struct esp_suite *suite, uint32_t payload, uint8_t next_header)
-{
-	uint16_t head = (uint16_t)esp_head_len(suite);
-	uint16_t tail = (uint16_t)esp_tail_len(suite, payload);
-
-	if (unlikely(m->nb_segs > 1 || rte_pktmbuf_tailroom(m) < tail ||
-		     rte_pktmbuf_headroom(m) < head)) {
-		m = stage_esp_make_room(w, m, head, tail);
-		if (m == NULL)
-			return NULL;
-	}
-	esp_trailer_put(
-		suite, rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len), payload, next_header);
-	m->data_off -= head;
-	m->data_len += head + tail;
-	m->pkt_len = m->data_len;
-	return m;
-}
-
-// Hands a packet (moved) with its outer headers and ESP at offset `at` on to be sealed and sent to nh over
-// a way of this MTU. payload: bytes inside.
-void stage_esp_tunnel(struct worker *w, struct rte_mbuf *m, struct sa *sa, const struct nexthop *nh,
-	uint16_t mtu, uint16_t at, uint32_t payload);
 
 // Takes a packet of kind PKT_SEAL (moved): puts ESP behind its extension headers, to be sealed and routed.
 void stage_esp_transport(struct worker *w, struct rte_mbuf *m);

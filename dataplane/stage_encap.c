@@ -10,7 +10,7 @@
 // not_filled, unbound, own_source, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit,
 // encap_option, no_headroom, esp_no_sa; esp_out (what has to travel under an SA: stage_esp_out.c).
 
-#include "dataplane/stage.h"
+#include "dataplane/stage_esp.h"
 
 #include "dataplane/anchor.h"
 #include "dataplane/base/cursor.h"
@@ -323,12 +323,13 @@ static void encap_any(struct worker *w, struct rte_mbuf *m, struct binding *b,
 	m = push_outer(w, m, b, hash, &outer);
 	if (m == NULL)
 		return;
+	if (outer.sa == NULL)
+		stage_tunnel_send(w, m, nh, mtu);
+	else if (!stage_esp_queue_slowly(w, &(struct esp_out){ .m = m, .nh = nh, .mtu = mtu },
+			 outer.sa, outer.len, inner_len))
+		return;
 	count_down(w, b, inner_len);
 	w->stats.encapsulated++;
-	if (outer.sa != NULL)
-		stage_esp_tunnel(w, m, outer.sa, nh, mtu, outer.len, inner_len);
-	else
-		stage_tunnel_send(w, m, nh, mtu);
 }
 
 // The longest packet that is_ordinary may hold for ordinary.
@@ -339,9 +340,8 @@ static uint32_t ordinary_max(void)
 	return __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED) - (uint32_t)PLAIN_LEN;
 }
 
-// Whether admit, outer_choose, sa_choose and the way have nothing to say to a packet, as to nearly all.
-static inline bool is_ordinary(struct rte_mbuf *m, const struct binding *b,
-	const struct agent *agent, const struct nexthop *nh, uint32_t max)
+// Whether admit and outer_choose have nothing to say to a packet, and its way is a neighbour's.
+static inline bool is_usual(struct rte_mbuf *m, const struct agent *agent, const struct nexthop *nh)
 {
 	const struct ip6_hdr_wire *ip = pkt_ip6(m);
 	const struct pkt_meta *meta = pkt_meta(m);
@@ -349,9 +349,51 @@ static inline bool is_ordinary(struct rte_mbuf *m, const struct binding *b,
 	return likely((meta->flags & (PKT_LOCAL_ORIGIN | PKT_FROM_HOST)) == 0) &&
 	       likely(meta->n_encaps == 0) && likely(!stage_is_odd(ip->next_header)) &&
 	       likely(!ip6_is_linklocal(&ip->src)) && likely(ip->hop_limit > 1) &&
-	       likely(b->flags == 0) && likely(agent != NULL) && likely(!agent->has_encap_limit) &&
-	       likely(nh->type == NEXTHOP_ADJACENCY) && likely(m->pkt_len <= max) &&
+	       likely(agent != NULL) && likely(!agent->has_encap_limit) &&
+	       likely(nh->type == NEXTHOP_ADJACENCY);
+}
+
+// Whether sa_choose and the way's MTU have nothing to say either, as to nearly all.
+static inline bool is_ordinary(struct rte_mbuf *m, const struct binding *b,
+	const struct agent *agent, const struct nexthop *nh, uint32_t max)
+{
+	return is_usual(m, agent, nh) && likely(b->flags == 0) && likely(m->pkt_len <= max) &&
 	       likely(m->pkt_len + PLAIN_LEN <= nh->mtu);
+}
+
+// Encapsulates a packet of the payload that has to travel under its mobile's SA, when there is nothing else to
+// say. Returns: false: there is, and m is as it was.
+static bool encap_sealed(struct worker *w, struct rte_mbuf *m, struct binding *b,
+	const struct agent *agent, const struct nexthop *nh, uint32_t hash)
+{
+	struct ip6_hdr_wire *in = pkt_ip6(m), *out;
+	struct sa *sa = sa_out(b->sa_slot, API_SA_PAYLOAD);
+	uint32_t len = m->pkt_len, front, tail, whole;
+
+	if (sa == NULL || !(stage_protect_binding(b) & API_SA_BIT(API_SA_PAYLOAD)) ||
+		!is_usual(m, agent, nh))
+		return false;
+	front = PLAIN_LEN + esp_head_len(sa->suite);
+	tail = esp_tail_len(sa->suite, len);
+	whole = front + len + tail;
+	if (unlikely(whole > nh->mtu || whole > __atomic_load_n(&pmtu_floor, __ATOMIC_RELAXED) ||
+		     m->nb_segs > 1 || rte_pktmbuf_headroom(m) < front ||
+		     rte_pktmbuf_tailroom(m) < tail))
+		return false;
+	esp_trailer_put(sa->suite, (uint8_t *)in + len, len, PROTO_IPV6);
+	out = (struct ip6_hdr_wire *)(void *)((uint8_t *)in - front);
+	outer_write(out, agent, b, in->vtc_flow_be, hash, whole - PLAIN_LEN);
+	out->next_header = PROTO_ESP;
+	in->hop_limit--;
+	m->data_off -= (uint16_t)front;
+	m->data_len = (uint16_t)whole;
+	m->pkt_len = whole;
+	if (stage_esp_queue(w, &(struct esp_out){ .m = m, .nh = nh, .is_ready = true }, sa,
+		    PLAIN_LEN, len)) {
+		count_down(w, b, len);
+		w->stats.encapsulated++;
+	}
+	return true;
 }
 
 static inline void encap_one(struct worker *w, struct rte_mbuf *m, struct binding *b,
@@ -363,7 +405,8 @@ static inline void encap_one(struct worker *w, struct rte_mbuf *m, struct bindin
 
 	nh = stage_pick(nh, hash);
 	if (unlikely(!is_ordinary(m, b, agent, nh, max))) {
-		encap_any(w, m, b, nh, hash);
+		if (!(b->flags & BINDING_SA) || !encap_sealed(w, m, b, agent, nh, hash))
+			encap_any(w, m, b, nh, hash);
 		return;
 	}
 	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, sizeof(*out));

@@ -7,9 +7,7 @@
 // Exits: those of the tunnel (stage_tunnel_send), again (transport mode, to be routed), drops esp_no_sa,
 // esp_expired, esp_sequence, esp_no_room, no_headroom.
 
-#include "dataplane/stage.h"
-
-#include "dataplane/esp_worker.h"
+#include "dataplane/stage_esp.h"
 
 struct rte_mbuf *stage_esp_make_room(
 	struct worker *w, struct rte_mbuf *m, uint16_t head, uint16_t tail)
@@ -32,28 +30,16 @@ struct rte_mbuf *stage_esp_make_room(
 	return m;
 }
 
-void stage_esp_tunnel(struct worker *w, struct rte_mbuf *m, struct sa *sa, const struct nexthop *nh,
-	uint16_t mtu, uint16_t at, uint32_t payload)
+void stage_esp_refuse(struct worker *w, struct rte_mbuf *m, struct sa *sa)
 {
-	struct esp_worker *esp = w->esp;
-	const struct esp_suite *suite = sa->suite;
-	uint64_t seq = sa_is_over(sa) ? 0 : sa_seq_take(sa, w->counts_shared);
-	struct esp_op *op = &esp->ops[esp->n_out];
+	sa_count_drop(&sa->refused);
+	worker_drop(w, m, sa_is_over(sa) ? DROP_esp_expired : DROP_esp_sequence);
+}
 
-	if (unlikely(seq == 0)) {
-		sa_count_drop(&sa->refused);
-		worker_drop(w, m, sa_is_over(sa) ? DROP_esp_expired : DROP_esp_sequence);
-		return;
-	}
-	esp->out[esp->n_out++] = (struct esp_out){ .m = m, .nh = nh, .mtu = mtu };
-	op->packet = rte_pktmbuf_mtod_offset(m, uint8_t *, at);
-	op->seq = seq;
-	op->len = m->pkt_len - at - suite->icv_len;
-	op->is_esn = sa->is_esn;
-	op->suite = suite;
-	op->key = &sa->key;
-	esp_head_put(esp->mgr, op, sa->spi, esp->site);
-	sa_count_packet(sa, payload, w->counts_shared);
+bool stage_esp_queue_slowly(
+	struct worker *w, const struct esp_out *out, struct sa *sa, uint16_t at, uint32_t payload)
+{
+	return stage_esp_queue(w, out, sa, at, payload);
 }
 
 // Finds where ESP goes in a packet of ours: behind the routing header, which has its way before it. Shape:
@@ -98,7 +84,7 @@ void stage_esp_transport(struct worker *w, struct rte_mbuf *m)
 	*stage_last_next_header(m, off) = PROTO_ESP;
 	pkt_ip6(m)->payload_len_be =
 		rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(struct ip6_hdr_wire)));
-	stage_esp_tunnel(w, m, sa, NULL, 0, (uint16_t)off, payload);
+	stage_esp_queue_slowly(w, &(struct esp_out){ .m = m }, sa, (uint16_t)off, payload);
 }
 
 void stage_esp_out(struct worker *w)
@@ -115,7 +101,9 @@ void stage_esp_out(struct worker *w)
 	for (unsigned int i = 0; i < n; i++) {
 		const struct esp_out *out = &esp->out[i];
 
-		if (out->nh == NULL)
+		if (likely(out->is_ready))
+			lane_add(&w->tx, out->m, out->nh);
+		else if (out->nh == NULL)
 			worker_again(w, out->m);
 		else
 			stage_tunnel_send(w, out->m, out->nh, out->mtu);

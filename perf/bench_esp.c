@@ -304,6 +304,27 @@ static const struct row {
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
+static bool is_wanted[N_ROWS];
+
+// Returns: false for a name that no row has.
+static bool rows_choose(char *list)
+{
+	char *save, *name = strtok_r(list, ",", &save);
+	unsigned int i;
+
+	memset(is_wanted, 0, sizeof(is_wanted));
+	for (; name != NULL; name = strtok_r(NULL, ",", &save)) {
+		for (i = 0; i < N_ROWS && strcmp(rows[i].name, name) != 0; i++)
+			;
+		if (i == N_ROWS) {
+			fprintf(stderr, "--rows: no row %s\n", name);
+			return false;
+		}
+		is_wanted[i] = true;
+	}
+	return true;
+}
+
 // Round 0 warms up and does not count.
 static int measure(unsigned int rounds, uint64_t packets)
 {
@@ -312,7 +333,11 @@ static int measure(unsigned int rounds, uint64_t packets)
 	for (unsigned int round = 0; round <= rounds; round++) {
 		for (unsigned int i = 0; i < N_ROWS; i++) {
 			struct result *r = &results[i];
-			double ns = rows[i].round(
+			double ns;
+
+			if (!is_wanted[i])
+				continue;
+			ns = rows[i].round(
 				rows[i].len, rows[i].up, round == 0 ? packets / 4 : packets);
 
 			if (ns < 0) {
@@ -326,8 +351,10 @@ static int measure(unsigned int rounds, uint64_t packets)
 			r->ns[round == 0 ? 0 : round - 1] = ns;
 		}
 	}
-	for (unsigned int i = 0; i < N_ROWS; i++)
-		report_row(&results[i]);
+	for (unsigned int i = 0; i < N_ROWS; i++) {
+		if (is_wanted[i])
+			report_row(&results[i]);
+	}
 	return 0;
 }
 
@@ -356,7 +383,8 @@ static int start(void)
 }
 
 static const char usage[] =
-	"usage: unwired-bench-esp [--json FILE] [--rounds N] [--packets N] MOBILES -- "
+	"usage: unwired-bench-esp [--json FILE] [--rounds N] [--packets N] [--rows ROW,...] "
+	"MOBILES -- "
 	"EAL-ARGUMENTS...\n"
 	"Measures a worker's ESP with an SA for each mobile. EAL arguments must bring net_null0.\n";
 
@@ -366,6 +394,7 @@ int main(int argc, char **argv)
 		{ "json", required_argument, NULL, 'j' },
 		{ "rounds", required_argument, NULL, 'n' },
 		{ "packets", required_argument, NULL, 'p' },
+		{ "rows", required_argument, NULL, 'r' },
 		{ 0 },
 	};
 	uint64_t packets = 400000;
@@ -373,6 +402,7 @@ int main(int argc, char **argv)
 	const char *json = NULL;
 	int opt, eal, error;
 
+	memset(is_wanted, true, sizeof(is_wanted));
 	for (eal = 1; eal < argc && strcmp(argv[eal], "--") != 0; eal++)
 		;
 	while ((opt = getopt_long(eal, argv, "", longopts, NULL)) != -1) {
@@ -382,7 +412,7 @@ int main(int argc, char **argv)
 			rounds = (unsigned int)strtoul(optarg, NULL, 10);
 		else if (opt == 'p')
 			packets = strtoull(optarg, NULL, 10);
-		else
+		else if (opt != 'r' || !rows_choose(optarg))
 			rounds = 0;
 	}
 	n_mobiles = optind < eal ? (uint32_t)strtoul(argv[optind], NULL, 10) : 0;

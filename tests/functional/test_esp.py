@@ -90,6 +90,10 @@ class Bed:
             first = page["next"]
         return total
 
+    def encapsulated(self):
+        rows = self.lab.box.telemetry("/unwired/workers")["items"].values()
+        return sum(row["encapsulated"] for row in rows)
+
     def dropped(self, send, reason, n=1):
         """Sends what must be dropped n times for exactly that reason, with nothing else happening."""
         before = self.drops()
@@ -538,8 +542,10 @@ def test_numbers_are_granted_and_end(bed):
     assert seqs == list(range(1000, 1008))
     event = bed.keeper.wait(lambda: [e for e in bed.keeper.events if e.event == keeper.LOW])[0]
     assert (event.spi, event.direction, event.slot) == (outward.spi, OUT, SLOT) and event.seq >= 1006
+    encapsulated = bed.encapsulated()
     bed.dropped(lambda: bed.lab.core.send(*(probe(CORRESPONDENT, HOME, 64) for _ in range(5))),
                 "esp_sequence", 5)
+    assert bed.encapsulated() == encapsulated  # nor do they count for what was sent
     bed.keeper.sa_grant(SLOT, outward.spi, PAYLOAD, 2000)
     bed.settle()
     mark = bed.lab.access.mark()
