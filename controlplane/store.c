@@ -221,11 +221,9 @@ struct replay {
 	const struct store_replay_fns *fns;
 	void *ctx;
 	unsigned int n;
-	struct {
-		uint64_t number;
-		int64_t left_ns; // until the end that the record carries; negative when it has passed
-		struct store_entry entry;
-	} gathered[AHEAD];
+	struct store_file_entry gathered[AHEAD];
+	uint32_t handles[AHEAD]; // of those
+	struct store_entry entries[AHEAD]; // to be taken
 };
 
 // How long until the end that the record carries; negative when it has passed.
@@ -241,39 +239,62 @@ static int64_t left_ns(const struct replay *p, const struct record *r)
 	return left > (int64_t)most ? (int64_t)most : left;
 }
 
-// Keeps what is the newest of its handle and not too old, in its order; forgets what is too old.
-static void keep_newest(struct replay *p)
+// Reads an entry that is the newest of its handle; forgets what is too old.
+// Returns: 1 = it is in out, 0 = it is not, or negative errno.
+static int read_newest(
+	const struct replay *p, const struct store_file_entry *from, struct store_entry *out)
 {
-	unsigned int n = 0;
+	struct record r;
+	int err = record_decode(from->data, from->len, from->number, &r);
+	int64_t left;
+
+	if (err != 0)
+		return err;
+	left = left_ns(p, &r);
+	if (left + (int64_t)p->hold_ns <= 0) {
+		store_forget(p->store, r.entry.handle);
+		return 0;
+	}
+	*out = r.entry;
+	if (left < 0 && (uint64_t)-left > p->now.boot_ns)
+		out->bce.expires_ns = 0;
+	else
+		out->bce.expires_ns = p->now.boot_ns + (uint64_t)left;
+	return 1;
+}
+
+// Reads what is the newest of its handle of what was gathered: in a log that was written for long every
+// other one is not. Returns: how many, or negative errno.
+static int read_gathered(struct replay *p)
+{
+	int n = 0;
 
 	for (unsigned int i = 0; i < p->n; i++) {
-		uint32_t handle = p->gathered[i].entry.handle;
+		struct store_entry *entry = &p->entries[n];
+		int is_read;
 
-		if (p->store->log.newest->numbers[handle] != p->gathered[i].number)
+		if (p->store->log.newest->numbers[p->handles[i]] != p->gathered[i].number)
 			continue;
-		if (p->gathered[i].left_ns + (int64_t)p->hold_ns <= 0) {
-			store_forget(p->store, handle);
-			continue;
-		}
-		if (n != i)
-			p->gathered[n] = p->gathered[i];
-		if (p->fns->expect != NULL)
-			p->fns->expect(p->ctx, &p->gathered[n].entry);
-		n++;
+		is_read = read_newest(p, &p->gathered[i], entry);
+		if (is_read < 0)
+			return is_read;
+		if (is_read == 1 && p->fns->expect != NULL)
+			p->fns->expect(p->ctx, entry);
+		n += is_read;
 	}
-	p->n = n;
+	return n;
 }
 
 // Hands over what was gathered.
 static int take_entries(struct replay *p)
 {
-	int err = 0;
+	int n = read_gathered(p);
+	int err = n < 0 ? n : 0;
 
-	keep_newest(p);
-	for (unsigned int i = 0; err == 0 && i < p->n; i++) {
-		err = p->fns->take(p->ctx, &p->gathered[i].entry);
+	for (int i = 0; err == 0 && i < n; i++) {
+		err = p->fns->take(p->ctx, &p->entries[i]);
 		if (err == -ESTALE) {
-			store_forget(p->store, p->gathered[i].entry.handle);
+			store_forget(p->store, p->entries[i].handle);
 			err = 0;
 		}
 	}
@@ -281,20 +302,15 @@ static int take_entries(struct replay *p)
 	return err;
 }
 
-static int replay_entry(void *ctx, uint64_t number, const struct record *r)
+static int replay_entry(void *ctx, const struct store_file_entry *entry)
 {
 	struct replay *p = ctx;
-	struct store_entry *entry = &p->gathered[p->n].entry;
-	int64_t left = left_ns(p, r);
+	uint32_t *handle = &p->handles[p->n];
 
-	store_fetch(p->store, r->entry.handle);
-	p->gathered[p->n].number = number;
-	p->gathered[p->n].left_ns = left;
-	*entry = r->entry;
-	if (left < 0 && (uint64_t)-left > p->now.boot_ns)
-		entry->bce.expires_ns = 0;
-	else
-		entry->bce.expires_ns = p->now.boot_ns + (uint64_t)left;
+	if (record_handle(entry->data, entry->len, handle) != 0 || *handle >= p->store->log.n_slots)
+		return -EBADMSG;
+	store_fetch(p->store, *handle);
+	p->gathered[p->n] = *entry;
 	return ++p->n == AHEAD ? take_entries(p) : 0;
 }
 

@@ -161,24 +161,24 @@ void store_file_close(struct store_file *file)
 }
 
 static int walk(MDB_cursor *cursor, uint64_t first,
-	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx)
+	int (*fn)(void *ctx, const struct store_file_entry *entry), void *ctx)
 {
 	uint64_t number = first, last = 0;
 	MDB_val key = { sizeof(number), &number };
 	MDB_val val;
-	struct record r;
 	int rc = mdb_cursor_get(cursor, &key, &val, MDB_SET_RANGE);
 
 	for (; rc == 0; rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) {
+		struct store_file_entry entry = { .data = val.mv_data, .len = val.mv_size };
 		int err;
 
-		if (key.mv_size != sizeof(number))
+		if (key.mv_size != sizeof(entry.number))
 			return -EBADMSG;
-		memcpy(&number, key.mv_data, sizeof(number));
-		if (number <= last || record_decode(val.mv_data, val.mv_size, number, &r) != 0)
+		memcpy(&entry.number, key.mv_data, sizeof(entry.number));
+		if (entry.number <= last)
 			return -EBADMSG;
-		last = number;
-		err = fn(ctx, number, &r);
+		last = entry.number;
+		err = fn(ctx, &entry);
 		if (err != 0)
 			return err;
 	}
@@ -186,7 +186,7 @@ static int walk(MDB_cursor *cursor, uint64_t first,
 }
 
 int store_file_walk(const struct store_file *file,
-	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx)
+	int (*fn)(void *ctx, const struct store_file_entry *entry), void *ctx)
 {
 	MDB_cursor *cursor;
 	MDB_txn *txn;
@@ -211,12 +211,15 @@ struct check {
 	void *ctx;
 };
 
-static int check_entry(void *arg, uint64_t number, const struct record *r)
+static int check_entry(void *arg, const struct store_file_entry *entry)
 {
 	struct check *check = arg;
+	struct record r;
 
+	if (record_decode(entry->data, entry->len, entry->number, &r) != 0)
+		return -EBADMSG;
 	check->n++;
-	return check->fn(check->ctx, number, r);
+	return check->fn(check->ctx, entry->number, &r);
 }
 
 // Reads everything and compares with the number of entries that LMDB reckons with.
@@ -248,6 +251,8 @@ static int check_here(const char *path, void *ctx)
 			mdb_txn_abort(txn);
 			err = stat_db.ms_entries == 1 + check->n ? 0 : -EBADMSG; // 1: the head
 		}
+		if (err == 0)
+			err = check->fn(check->ctx, 0, NULL);
 	}
 	store_file_close(&file);
 	return err;

@@ -38,9 +38,10 @@ struct store_file_meanwhile {
 	bool (*work)(void *ctx); // a few milliseconds of it; false = there is none now
 };
 
-// Reads the whole file in a child process, which calls fn for every entry, as store_file_walk does: what
-// it is to leave behind must be in shared memory. Returns: 0; -EBADMSG (damaged, cut short, or not a
-// store); -EPROTONOSUPPORT (other version); what fn gave; or negative errno.
+// Reads the whole file in a child process, which decodes every entry and calls fn for it, and once more
+// without a record at the end of a sound file; what it is to leave behind must be in shared memory.
+// Returns: 0; -EBADMSG (damaged, cut short, or not a store); -EPROTONOSUPPORT (other version); what fn
+// gave; or negative errno.
 // meanwhile: NULL without.
 int store_file_check(const char *path,
 	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx,
@@ -53,7 +54,14 @@ int store_file_check(const char *path,
 int store_file_in_child(int (*check)(const char *path, void *ctx), const char *path, void *ctx,
 	const struct store_file_meanwhile *meanwhile);
 
-// Calls fn for every entry of the log in order; r is borrowed for the call. Stops when fn gives other
-// than 0. Returns: that, 0 at the end, -EBADMSG (an entry is damaged), or negative errno.
+// An entry as it stands in the file.
+struct store_file_entry {
+	uint64_t number;
+	const void *data; // borrowed until the file is changed or closed
+	size_t len;
+};
+
+// Calls fn for every entry of the log in order, which decodes it (record_decode). Stops when fn gives
+// other than 0. Returns: that, 0 at the end, -EBADMSG (the order is wrong), or negative errno.
 int store_file_walk(const struct store_file *file,
-	int (*fn)(void *ctx, uint64_t number, const struct record *r), void *ctx);
+	int (*fn)(void *ctx, const struct store_file_entry *entry), void *ctx);

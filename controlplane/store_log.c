@@ -59,13 +59,26 @@ static void set_newest(struct store_newest *newest, uint32_t handle, uint64_t nu
 	newest->next = number + 1;
 }
 
+static void note_gathered(struct store_log_noting *noting)
+{
+	for (unsigned int i = 0; i < noting->n; i++)
+		set_newest(noting->newest, noting->handles[i], noting->numbers[i]);
+	noting->n = 0;
+}
+
 int store_log_note(void *arg, uint64_t number, const struct record *r)
 {
-	const struct store_log_noting *noting = arg;
+	struct store_log_noting *noting = arg;
 
-	if (r->entry.handle >= noting->n_slots)
+	if (r != NULL && r->entry.handle >= noting->n_slots)
 		return -EOVERFLOW;
-	set_newest(noting->newest, r->entry.handle, number);
+	if (r == NULL || noting->n == STORE_LOG_NOTED)
+		note_gathered(noting);
+	if (r == NULL)
+		return 0;
+	__builtin_prefetch(&noting->newest->numbers[r->entry.handle], 1);
+	noting->handles[noting->n] = r->entry.handle;
+	noting->numbers[noting->n++] = number;
 	return 0;
 }
 

@@ -42,10 +42,14 @@ int store_log_init(struct store_log *log, uint32_t n_slots, uint64_t boot_tag, i
 // Closes the file and frees. Fine after a failed init and twice.
 void store_log_fini(struct store_log *log);
 
-// For store_file_check: notes an entry in a struct store_newest of n_slots handles.
+// For store_file_check: notes entries in a struct store_newest of n_slots handles, some together.
+enum { STORE_LOG_NOTED = 32 };
 struct store_log_noting {
 	struct store_newest *newest; // borrowed
 	uint32_t n_slots;
+	unsigned int n; // gathered, whose memory is being fetched
+	uint32_t handles[STORE_LOG_NOTED];
+	uint64_t numbers[STORE_LOG_NOTED];
 };
 int store_log_note(void *noting, uint64_t number, const struct record *r);
 
