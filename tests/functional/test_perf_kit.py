@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PERF = ROOT / "perf"
 sys.path.insert(0, str(PERF))
 
-from kit import esp, goals, noise, programs, show  # noqa: E402
+from kit import esp, flame, goals, noise, programs, show  # noqa: E402
 
 
 def run(*command, timeout_s=120):
@@ -246,3 +246,22 @@ def test_smoke_run(root, tmp_path):
     tables = (tmp_path / "tables.md").read_text()
     assert "| encap | 1k |" in tables and "| bindtab look-up |" in tables and "| reg_refresh | 2k |" in tables
     assert "this was a smoke run" in done.stdout.lower()
+
+
+def test_a_flame_graph_has_a_box_for_every_share():
+    """Stacks of elsewhere are left out, inner functions of libraries have the library's name."""
+    stacks = flame.stacks_of("\n".join((
+        "main<0a>;run[inline];loop_run<0b>;commit<0c>;mdb_put<0d>;mdb_strerror<0e> 6",
+        "main<0a>;run[inline];loop_run<0b>;auth_sign.constprop.0<1c>;HMAC_Init_ex@@OPENSSL_3.0.0<1d>;"
+        "SEED_ofb128_encrypt@@OPENSSL_3.0.0<1e> 3", "main<0a>;run[inline];loop_run<0b>;commit<0c> 1",
+        "main<0a>;open_state<2b> 90", "not a stack")), "loop_run")
+    assert stacks == {("loop_run", "commit", "mdb_put", "liblmdb"): 6,
+                      ("loop_run", "auth_sign", "libcrypto"): 3, ("loop_run", "commit"): 1}
+    root = tree.fromstring(flame.svg(stacks, "what & where"))
+    ns = "{http://www.w3.org/2000/svg}"
+    shares = {g.find(ns + "title").text: float(g.find(ns + "rect").get("width")) for g in root.iter(ns + "g")}
+    whole = shares["loop_run: 100.0 %"]
+    assert shares["commit: 70.0 %"] == pytest.approx(0.7 * whole, abs=0.1)
+    assert shares["liblmdb: 60.0 %"] == pytest.approx(0.6 * whole, abs=0.1)
+    assert shares["libcrypto: 30.0 %"] == pytest.approx(0.3 * whole, abs=0.1)
+    assert len(shares) == 6
