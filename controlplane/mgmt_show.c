@@ -212,6 +212,7 @@ static json_t *sas_json(const struct control *control)
 	for (uint8_t state = 0; state < SAS_STATE_MAX; state++)
 		set_u64(o, sas_state_name(state), n[state]);
 	set_u64(o, "grants", control->stats.sas.n_grants);
+	set_u64(o, "forgotten", control->stats.sas.n_pruned);
 	return o;
 }
 

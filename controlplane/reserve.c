@@ -28,6 +28,7 @@ enum {
 	VERSION = 1,
 	FILE_MODE = 0600,
 	N_DATABASES = 3,
+	PRUNE_MAX = 256, // of one group
 	ROOT_NUMBER_AT = 16 + 24 + 2 * 48 + 8, // in a root page of LMDB 0.9: mm_txnid
 };
 
@@ -43,6 +44,7 @@ struct reserve {
 	MDB_dbi meta, slots, numbers;
 	int error; // of the open group
 	uint64_t id;
+	struct association_mark prune_at; // what reserve_prune looks at next
 };
 
 // An entry as bytes, little-endian; sum covers its mark too.
@@ -392,4 +394,62 @@ void reserve_abort(struct reserve *r)
 	if (r->txn != NULL)
 		mdb_txn_abort(r->txn);
 	r->txn = NULL;
+}
+
+static bool is_over(const MDB_val *key, const MDB_val *val, uint64_t before_s)
+{
+	struct entry_wire w;
+
+	if (key->mv_size != sizeof(struct association_mark) || !is_sound(key, val))
+		return false;
+	memcpy(&w, val->mv_data, sizeof(w));
+	return (w.flags & RESERVE_GONE) != 0 && le64toh(w.since_s) < before_s;
+}
+
+// Finds the next ones that are over. Returns: how many, or negative errno.
+static int find_over(struct reserve *r, uint64_t before_s, unsigned int n,
+	struct association_mark out[PRUNE_MAX])
+{
+	MDB_val key = { sizeof(r->prune_at), &r->prune_at }, val;
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+	int n_found = 0;
+	int rc = mdb_txn_begin(r->env, NULL, MDB_RDONLY, &txn);
+
+	if (rc != 0)
+		return store_file_errno(rc);
+	rc = mdb_cursor_open(txn, r->numbers, &cursor);
+	if (rc == 0)
+		rc = mdb_cursor_get(cursor, &key, &val, MDB_SET_RANGE);
+	for (; rc == 0 && n > 0 && n_found < PRUNE_MAX; n--) {
+		if (is_over(&key, &val, before_s))
+			memcpy(&out[n_found++], key.mv_data, sizeof(out[0]));
+		rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT);
+	}
+	if (rc == 0 && key.mv_size == sizeof(r->prune_at))
+		memcpy(&r->prune_at, key.mv_data, sizeof(r->prune_at));
+	else
+		r->prune_at = (struct association_mark){ 0 };
+	mdb_txn_abort(txn); // and the cursor with it
+	return rc == 0 || rc == MDB_NOTFOUND ? n_found : store_file_errno(rc);
+}
+
+int reserve_prune(struct reserve *r, uint64_t before_s, unsigned int n)
+{
+	struct association_mark over[PRUNE_MAX];
+	int n_over = find_over(r, before_s, n, over);
+	int error;
+
+	if (n_over <= 0)
+		return n_over;
+	error = reserve_begin(r);
+	if (error != 0)
+		return error;
+	for (int i = 0; i < n_over && r->error == 0; i++) {
+		MDB_val key = { sizeof(over[i]), &over[i] };
+
+		r->error = store_file_errno(mdb_del(r->txn, r->numbers, &key, NULL));
+	}
+	error = reserve_commit(r);
+	return error != 0 ? error : n_over;
 }

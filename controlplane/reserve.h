@@ -26,6 +26,7 @@ struct reserve_home {
 enum {
 	RESERVE_EXPIRED = 0x01, // its lifetime is over
 	RESERVE_LOST = 0x02, // how far it came is not known: never again
+	RESERVE_GONE = 0x04, // an IKE daemon ended it: since_s is when
 };
 
 struct reserve_entry {
@@ -63,3 +64,7 @@ int reserve_put(struct reserve *reserve, const struct association_mark *mark,
 	const struct reserve_entry *entry);
 int reserve_commit(struct reserve *reserve);
 void reserve_abort(struct reserve *reserve);
+
+// Looks at the next n entries, beginning anew after the last one, and drops those that are gone since before a
+// time. In a group of its own, when there are any. Returns: how many were dropped, or negative errno.
+int reserve_prune(struct reserve *reserve, uint64_t before_s, unsigned int n);

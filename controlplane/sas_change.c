@@ -191,6 +191,26 @@ static void tidy_queue(struct sas *sas)
 	send_waiting(sas);
 }
 
+// Notes of a mobile's associations that an IKE daemon has ended when that was: a day later nobody has to know
+// any more how far they came, for such a daemon uses no key twice.
+static void note_gone(const struct sas_place *place, uint32_t slot, const struct sas_slot *old)
+{
+	const struct sas_slot *is = &place->sas->slots[slot];
+
+	for (unsigned int i = 0; i < old->n && old->is_learned; i++) {
+		const struct sas_entry *from = &old->list[i];
+		struct reserve_entry wire = { .end = from->limit,
+			.since_s = place->now_s,
+			.flags = from->flags | RESERVE_GONE };
+		unsigned int j = 0;
+
+		while (j < is->n && memcmp(&is->list[j].mark, &from->mark, sizeof(from->mark)) != 0)
+			j++;
+		if (from->direction == API_SA_OUT && from->state != SAS_LOST && j == is->n)
+			reserve_put(place->control->reserve, &from->mark, &wire);
+	}
+}
+
 int sas_change(struct control *control, const struct ip6 *home, const struct ip6 *agent)
 {
 	struct sas *sas = control->sas;
@@ -206,6 +226,7 @@ int sas_change(struct control *control, const struct ip6 *home, const struct ip6
 		error = sas_place_learned(&place, home, agent, &slot, &old);
 	if (error != 0 || slot == 0)
 		return error;
+	note_gone(&place, slot, &old); // an error is the group's
 	drop_low(sas, slot);
 	carry(control, sas, slot, &old);
 	if ((old.n > 0) != (sas->slots[slot].n > 0))

@@ -37,6 +37,11 @@ static int remember(const struct sas_place *place, const struct association *a, 
 	struct reserve *reserve = place->control->reserve;
 	int error = reserve_find(reserve, mark, entry);
 
+	if (error == 0 && (entry->flags & RESERVE_GONE) != 0) { // it is back
+		entry->flags &= (uint8_t)~RESERVE_GONE;
+		entry->since_s = place->now_s;
+		return reserve_put(reserve, mark, entry);
+	}
 	if (error != -ENOENT && error != -EBADMSG)
 		return error;
 	*entry = (struct reserve_entry){ .end = 1, .since_s = place->now_s };

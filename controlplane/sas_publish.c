@@ -20,6 +20,8 @@ enum {
 	GRANT_MAX = 1 << 24,
 	GRANT_MAX_ESN = 1 << 28,
 	SOON_PART = 10, // a warning comes when a tenth of the lifetime is left
+	PRUNE_PART = 1024, // entries of the reserve that a tick looks at
+	GONE_KEEP_S = 86400,
 	LOOK_AGAIN_S = 60, // longest time between two looks at lifetimes
 };
 
@@ -485,6 +487,20 @@ static void end_lifetimes(struct control *control, uint64_t now_ns)
 	link_flush(control->link);
 }
 
+// Forgets what nobody will ask for any more.
+static void prune(struct control *control)
+{
+	uint64_t now_s = clock_wall_ns() / CLOCK_NS_PER_S;
+	int n = now_s > GONE_KEEP_S
+			? reserve_prune(control->reserve, now_s - GONE_KEEP_S, PRUNE_PART)
+			: 0;
+
+	if (n < 0)
+		control->stats.sas.last_error = n;
+	else
+		control->stats.sas.n_pruned += (uint64_t)n;
+}
+
 void sas_publish_tick(struct control *control, uint64_t now_ns)
 {
 	struct sas *sas = control->sas;
@@ -492,6 +508,7 @@ void sas_publish_tick(struct control *control, uint64_t now_ns)
 	if (now_ns >= sas->ends_ns)
 		end_lifetimes(control, now_ns);
 	sas_publish_grants(control);
+	prune(control);
 	if (sas->queue_at < sas->n_queue || sas->gone_at < sas->n_gone)
 		link_bulk_ready(control->link);
 }

@@ -47,6 +47,7 @@ struct stats {
 	struct {
 		uint64_t n_grants; // of sequence numbers, beside the first ones
 		uint64_t n_groups, n_group_errors; // of reserved numbers
+		uint64_t n_pruned; // entries of the reserve that nobody will ask for any more
 		int last_error; // negative errno of the newest group; 0 = it was written
 	} sas;
 	uint64_t n_commits, n_commit_failures;

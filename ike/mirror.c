@@ -116,6 +116,9 @@ static int on_event(const struct nlmsghdr *nlh, void *ctx)
 	case XFRM_MSG_FLUSHSA:
 		mirror->wants_sas = true;
 		break;
+	case XFRM_MSG_MIGRATE: // the kernel makes other SAs and templates of it without saying which
+		mirror->wants_sas = mirror->wants_policies = true;
+		break;
 	default: // of a policy
 		mirror->wants_policies = true;
 	}
@@ -255,7 +258,8 @@ int mirror_run(struct mirror *mirror)
 
 static struct mnl_socket *open_events(void)
 {
-	static const int groups[] = { XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_EXPIRE };
+	static const int groups[] = { XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_EXPIRE,
+		XFRMNLGRP_MIGRATE };
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_XFRM, SOCK_CLOEXEC);
 	int size = EVENTS_BUFFER;
 

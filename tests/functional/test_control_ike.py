@@ -163,6 +163,46 @@ def test_what_is_not_said_again_is_gone(running):
         (SA_DEL, 5000), (SA_DEL, 5001)}
 
 
+def test_a_key_that_comes_back_goes_on(running):
+    """Though the daemon had ended it: numbers are kept by the key, for a day at least."""
+    dataplane = running.dataplane
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 5001])
+    running.mirror.mobile(THIRD_HOME, [])
+    dataplane.wait(lambda: spis(dataplane, THIRD_HOME) == set())
+    running.mirror.mobile(THIRD_HOME, [gcm(SIGNALLING, IN, 6000, 5000), gcm(SIGNALLING, OUT, 6001, 5001)])
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 6001])
+    first, second = (sa for sa in sas(dataplane) if sa.spi in (5001, 6001))
+    assert second.next >= first.limit
+    assert state(running)["forgotten"] == 0
+
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+def test_numbers_of_old_keys_are_forgotten(running, monkeypatch):
+    """A day later, by a wall clock that stands two days on; those of SAs that stand are not."""
+    dataplane = running.dataplane
+    for n in range(20):  # rekeying, again and again
+        running.mirror.mobile(THIRD_HOME, both_ways(5000 + 2 * n))
+        dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 5001 + 2 * n])
+    running.mirror.close()
+    running.lose_dataplane()
+    running.kill()
+    for name, value in {"LD_PRELOAD": FAKETIME, "FAKETIME": "+2d", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                        "NO_FAKE_STAT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    running.start()
+    monkeypatch.undo()
+    running.mirror = Mirror(running.run_dir, AGENT)
+    running.mirror.all({THIRD_HOME: both_ways(5038)})
+    await_state(running, forgotten=19, mobiles_of_ike=1)
+    before = [sa for sa in sas(dataplane) if sa.spi == 5039][-1]
+    running.play()
+    running.dataplane.wait(lambda: [sa for sa in sas(running.dataplane) if sa.spi == 5039])
+    assert out_of(running.dataplane, SIGNALLING, THIRD_HOME).next >= before.limit
+
+
 def test_one_sender_at_a_time(running):
     await_state(running, ike_mirror="connected")
     second = Mirror(running.run_dir, AGENT)

@@ -205,6 +205,41 @@ def test_hard_expiry_by_time(mirror):
     assert set(mirror.last()[1]) == {(SIGNALLING, OUT)}
 
 
+# XFRM_MSG_MIGRATE for the policy of HOME's payload in one direction: no command of iproute2 sends it.
+MIGRATE = '''
+import socket, struct, sys
+agent, home, old, new, way, reqid = sys.argv[1:]
+a = lambda t: socket.inet_pton(socket.AF_INET6, t)
+out = way == "out"
+ends = lambda care_of: a(care_of) + a(agent) if out else a(agent) + a(care_of)
+selector = (a(home) + bytes(16) if out else bytes(16) + a(home)) + bytes(8) + struct.pack(
+    "=HBBB3xiI", 10, 128 * out, 128 * (not out), 0, 0, 0)
+migrate = ends(old) + ends(new) + struct.pack("=BBHIHH", 50, 1, 0, int(reqid), 10, 10)
+body = selector + struct.pack("=IB3x", 0, 1 if out else 0) + struct.pack("=HH", 4 + len(migrate), 17) + migrate
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 6)
+s.send(struct.pack("=IHHII", 16 + len(body), 0x21, 5, 1, 0) + body)
+error = struct.unpack_from("=i", s.recv(4096), 16)[0]
+sys.exit(0 if error == 0 else "migrate: %d" % error)
+'''
+
+
+def test_migration_moves_no_mobile_and_loses_none(mirror, guest):
+    """RFC 6275's tunnels follow the binding, not the kernel: what MIGRATE makes of its SAs is read again, so
+    that they are known by their new ends when they end."""
+    new = "2001:db8:a2::2"
+    mirror.xfrm(policy("in", "", 4, "tunnel"), policy("out", "", 4, "tunnel"),
+                state("in", 0x5001, 4, GCM, "tunnel"), state("out", 0x5002, 4, GCM.replace("33", "36"), "tunnel"))
+    before = mirror.last()
+    assert set(before[1]) == {(PAYLOAD, IN), (PAYLOAD, OUT)}
+    guest.run(f"cat >/tmp/migrate.py <<'END'\n{MIGRATE}\nEND")
+    guest.run(f"set -e; python3 -S -B /tmp/migrate.py {AGENT} {HOME} {CARE_OF} {new} out 4; "
+              "/bin/ip xfrm state | grep -q 'dst {new}'".replace("{new}", new))
+    time.sleep(0.5)
+    mirror.xfrm(f"state delete src {AGENT} dst {new} proto esp spi 0x5002")
+    protect, found = mirror.last()
+    assert protect == before[0] and set(found) == {(PAYLOAD, IN)}
+
+
 def test_listener_that_comes_back_is_told_all(mirror, guest):
     mirror.xfrm(*SIGNALLING_BOTH_WAYS)
     mirror.last()

@@ -38,6 +38,43 @@ static uint64_t end_of(struct reserve *r, uint8_t n)
 	return reserve_find(r, &m, &entry) == 0 ? entry.end : 0;
 }
 
+static void put_flagged(struct reserve *r, uint8_t n, uint8_t flags, uint64_t since_s)
+{
+	struct association_mark m = mark(n);
+	struct reserve_entry entry = { .end = 5, .since_s = since_s, .flags = flags };
+
+	reserve_put(r, &m, &entry);
+}
+
+static void test_prune(void)
+{
+	struct reserve *r;
+	uint8_t n_left = 0;
+
+	scratch_make(dir);
+	r = reserve_open(dir);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+	CU_ASSERT_EQUAL(reserve_prune(r, UINT64_MAX, 10), 0); // nothing there
+	CU_ASSERT_EQUAL(reserve_begin(r), 0);
+	for (uint8_t n = 0; n < 100; n++) // a third is gone, half of it long ago
+		put_flagged(r, n, n % 3 == 0 ? RESERVE_GONE : RESERVE_EXPIRED | RESERVE_LOST,
+			n % 2 == 0 ? 1000 : 2000);
+	CU_ASSERT_EQUAL(reserve_commit(r), 0);
+	CU_ASSERT_EQUAL(reserve_prune(r, 1000, 200), 0); // not before that
+	CU_ASSERT_EQUAL(reserve_prune(r, 1500, 10), 2); // 0 and 6 of the first ten
+	for (unsigned int i = 0; i < 9; i++) // from where it was, to the end
+		CU_ASSERT(reserve_prune(r, 1500, 10) >= 1);
+	CU_ASSERT_EQUAL(reserve_prune(r, 1500, 200), 0);
+	for (uint8_t n = 0; n < 100; n++) {
+		CU_ASSERT_EQUAL(end_of(r, n), n % 6 == 0 ? 0 : 5);
+		n_left += end_of(r, n) != 0;
+	}
+	CU_ASSERT_EQUAL(n_left, 100 - 17);
+	CU_ASSERT_EQUAL(reserve_prune(r, 2500, 200), 17);
+	reserve_close(r);
+	scratch_remove(dir);
+}
+
 static void test_entries(void)
 {
 	struct reserve_home home = { .home = { .b = { 1 } }, .domain = 3 }, other = home;
@@ -187,6 +224,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "entries and slots", test_entries },
+		{ "what is gone is forgotten", test_prune },
 		{ "a group given up", test_abort },
 		{ "a disk that takes nothing", test_write_error },
 		{ "damage", test_damage },
