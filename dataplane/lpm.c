@@ -135,10 +135,7 @@ static inline struct lengths *filter_slot(const struct lpm *lpm, uint32_t first)
 
 static inline uint32_t place(const struct lpm *lpm, __m128i q, uint32_t shortness)
 {
-	uint64_t low = (uint64_t)_mm_cvtsi128_si64(q) ^ lpm->seed.q[0];
-	uint64_t high = (uint64_t)_mm_extract_epi64(q, 1) ^ lpm->seed.q[1];
-
-	return ((uint32_t)hash_fold(low, high) + shortness) & lpm->entry_mask;
+	return ((uint32_t)hash_register(&lpm->seed, q) + shortness) & lpm->entry_mask;
 }
 
 static inline bool is_used(const struct lpm *lpm, uint32_t at)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// A keyed hash of addresses for tables whose keys others choose: two folded 128-bit products with
-// random seeds. Fast, and without the seeds nobody can tell which addresses share a bucket; it is no
-// message authentication.
+// A keyed hash of addresses for tables whose keys others choose: three rounds of AES with random keys, after
+// which each bit of an address has reached each bit of the result, however alike addresses are. Without
+// the keys nobody can tell which addresses share a bucket; it is no message authentication.
 #pragma once
 
 #include <errno.h>
+#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,7 +15,7 @@
 #include "dataplane/base/addr.h"
 
 struct hash_seed {
-	uint64_t q[3];
+	uint64_t q[6];
 };
 
 // Draws a fresh seed. Returns: 0 or -EIO.
@@ -30,9 +31,20 @@ static inline uint64_t hash_fold(uint64_t a, uint64_t b)
 	return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
+// 16 bytes in a register.
+static inline uint64_t hash_register(const struct hash_seed *seed, __m128i x)
+{
+	const __m128i *keys = (const __m128i *)(const void *)seed->q;
+	__m128i first = _mm_loadu_si128(&keys[0]);
+
+	x = _mm_aesenc_si128(_mm_xor_si128(x, first), _mm_loadu_si128(&keys[1]));
+	x = _mm_aesenc_si128(x, _mm_loadu_si128(&keys[2]));
+	return (uint64_t)_mm_cvtsi128_si64(_mm_aesenc_si128(x, first));
+}
+
 static inline uint64_t hash_16(const struct hash_seed *seed, const uint64_t q[2])
 {
-	return hash_fold(hash_fold(q[0] ^ seed->q[0], q[1] ^ seed->q[1]), seed->q[2] | 1);
+	return hash_register(seed, _mm_loadu_si128((const __m128i *)(const void *)q));
 }
 
 static inline uint64_t hash_ip6(const struct hash_seed *seed, const struct ip6 *a)
