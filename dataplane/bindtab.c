@@ -19,6 +19,10 @@ enum {
 	IDX_DEAD = UINT32_MAX,
 	BULK_MAX = 64,
 	DEFER_MAX = 8192, // operations that wait before set and del refuse
+	PAGE_LINES = 64, // lines of a page of memory
+	PAGE_BUCKETS =
+		24, // of them, buckets that the hash leads to; entries and overflow buckets take the rest
+	PAGE_FREE = PAGE_LINES - PAGE_BUCKETS,
 };
 
 // idx: 0 = free, IDX_DEAD, else an entry. next: 0 = end, else an overflow bucket.
@@ -58,25 +62,26 @@ struct defer_group {
 	struct defer ops[2 * DEFER_MAX]; // finishing one defers at most two
 };
 
+// Buckets and entries stand in the same pages of memory, an entry beside its bucket wherever there is room:
+// so the second line of a look-up costs no second translation of an address. An index of any is that of
+// its line.
 struct bindtab {
 	// Read by workers.
 	struct hash_seed seed;
-	struct bucket
-		*buckets; // main ones, then overflow ones from n_main on (index 0 unused there)
-	struct binding *entries; // entry 0 unused
-	uint32_t mask;
+	struct bucket *buckets; // line 0 is one, so index 0 is no entry and no overflow bucket
+	struct binding *entries; // the same lines
+	uint32_t n_main; // buckets that the hash leads to
 	// Writer only.
 	uint32_t max_bindings;
-	uint32_t n_entries; // slots of entries[]
+	uint32_t n_pages;
 	uint32_t n_live;
 	uint32_t n_fresh; // live entries with the current mark
 	uint32_t mark;
-	uint32_t sweep_at;
-	uint32_t n_free_entries;
-	uint32_t n_free_buckets;
-	uint32_t *free_entries;
-	uint32_t *free_buckets;
-	struct cold *cold;
+	uint32_t sweep_at; // index in cold
+	uint32_t n_free;
+	uint64_t *free_lines; // of each page, a bit a line
+	uint64_t *free_pages; // a bit for each page that has free lines
+	struct cold *cold; // PAGE_FREE a page
 	struct defer_group groups[2]; // [filling], [1 - filling] waits
 	unsigned int filling;
 	bool is_waiting;
@@ -84,62 +89,117 @@ struct bindtab {
 	void *ctx;
 };
 
-static uint32_t main_buckets(uint32_t max_bindings)
+static uint32_t pages_for(uint32_t lines)
 {
-	return rte_align32pow2(RTE_MAX(max_bindings - max_bindings / 3, 64u));
+	return (lines + PAGE_FREE - 1) / PAGE_FREE;
 }
 
-// Versions that wait for their grace period hold an entry beside the live ones.
-static uint32_t entry_slots(uint32_t max_bindings)
+// Pages whose buckets the hash leads to, with room for max_bindings entries and overflow buckets. A chain of
+// k keys takes less than k/3 + 1 buckets; chains with an overflow bucket have k >= 4, so live keys need at
+// most max/3 overflow buckets.
+static uint32_t hashed_pages(uint32_t max_bindings)
 {
-	return max_bindings + 2 * DEFER_MAX + 1;
+	return pages_for(max_bindings + max_bindings / 3);
 }
 
-// A chain of k keys takes less than k/3 + 1 buckets; chains with an overflow bucket have k >= 4, so
-// live keys need at most max/3 overflow buckets. Holes that wait for their grace period and moves
-// under way add at most one bucket each.
-static uint32_t overflow_buckets(uint32_t max_bindings)
+// And pages for what waits: each version in its grace period holds an entry beside the live ones, each hole
+// and each move under way adds at most one bucket.
+static uint32_t all_pages(uint32_t max_bindings)
 {
-	return max_bindings / 3 + RTE_MIN(max_bindings, 2u * DEFER_MAX) + 2;
+	return hashed_pages(max_bindings) +
+	       pages_for(2 * DEFER_MAX + 1 + RTE_MIN(max_bindings, 2u * DEFER_MAX) + 2);
+}
+
+static uint32_t words_for(uint32_t bits)
+{
+	return (bits + 63) / 64;
 }
 
 size_t bindtab_memory(uint32_t max)
 {
-	return sizeof(struct bindtab) +
-	       ((size_t)main_buckets(max) + overflow_buckets(max)) * sizeof(struct bucket) +
-	       (size_t)entry_slots(max) * (sizeof(struct binding) + sizeof(struct cold) + 4) +
-	       (size_t)overflow_buckets(max) * 4;
+	size_t n = all_pages(max);
+
+	return sizeof(struct bindtab) + n * PAGE_LINES * sizeof(struct bucket) +
+	       n * PAGE_FREE * sizeof(struct cold) + n * 8 + words_for((uint32_t)n) * 8;
+}
+
+static void page_set_free(struct bindtab *tab, uint32_t page, uint64_t lines)
+{
+	tab->free_lines[page] = lines;
+	if (lines != 0)
+		tab->free_pages[page / 64] |= 1ULL << page % 64;
+	else
+		tab->free_pages[page / 64] &= ~(1ULL << page % 64);
+}
+
+// The first page from `page` on, round the end, that has a free line. There is one.
+static uint32_t page_with_free(const struct bindtab *tab, uint32_t page)
+{
+	uint32_t word = page / 64;
+	uint64_t bits = tab->free_pages[word] >> page % 64 << page % 64;
+
+	while (bits == 0) {
+		word = (word + 1) % words_for(tab->n_pages);
+		bits = tab->free_pages[word];
+	}
+	return word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
+// Takes a free line, in the page of line `near` or not far from it. Returns: 0 when all are taken.
+static uint32_t line_take(struct bindtab *tab, uint32_t near)
+{
+	uint32_t page;
+	uint64_t lines;
+
+	if (tab->n_free == 0)
+		return 0;
+	page = page_with_free(tab, near / PAGE_LINES);
+	lines = tab->free_lines[page];
+	page_set_free(tab, page, lines & (lines - 1));
+	tab->n_free--;
+	return page * PAGE_LINES + (uint32_t)__builtin_ctzll(lines);
+}
+
+static void line_give(struct bindtab *tab, uint32_t line)
+{
+	uint32_t page = line / PAGE_LINES;
+
+	page_set_free(tab, page, tab->free_lines[page] | 1ULL << line % PAGE_LINES);
+	tab->n_free++;
+}
+
+static inline struct cold *cold_of(const struct bindtab *tab, uint32_t idx)
+{
+	return &tab->cold[idx / PAGE_LINES * PAGE_FREE + idx % PAGE_LINES - PAGE_BUCKETS];
 }
 
 struct bindtab *bindtab_new(uint32_t max_bindings, bindtab_retired_fn retired, void *ctx)
 {
-	uint32_t n_main = main_buckets(max_bindings), n_over = overflow_buckets(max_bindings);
+	uint32_t n = all_pages(max_bindings);
 	struct bindtab *tab = rte_zmalloc("bindtab", sizeof(*tab), RTE_CACHE_LINE_SIZE);
 
 	if (tab == NULL)
 		goto fail;
 	tab->max_bindings = max_bindings;
-	tab->n_entries = entry_slots(max_bindings);
-	tab->mask = n_main - 1;
+	tab->n_pages = n;
+	tab->n_main = hashed_pages(max_bindings) * PAGE_BUCKETS;
 	tab->mark = 1;
 	tab->retired = retired;
 	tab->ctx = ctx;
-	tab->buckets = rte_zmalloc("bind_buckets",
-		((size_t)n_main + n_over) * sizeof(struct bucket), RTE_CACHE_LINE_SIZE);
-	tab->entries = rte_zmalloc("bind_entries", (size_t)tab->n_entries * sizeof(struct binding),
-		RTE_CACHE_LINE_SIZE);
-	tab->cold = rte_zmalloc("bind_cold", (size_t)tab->n_entries * sizeof(struct cold), 0);
-	tab->free_entries = rte_malloc("bind_free", (size_t)tab->n_entries * 4, 0);
-	tab->free_buckets = rte_malloc("bind_overflow", (size_t)n_over * 4, 0);
-	if (tab->buckets == NULL || tab->entries == NULL || tab->cold == NULL ||
-		tab->free_entries == NULL || tab->free_buckets == NULL)
+	tab->buckets = rte_zmalloc("bind_lines", (size_t)n * PAGE_LINES * sizeof(struct bucket),
+		PAGE_LINES * sizeof(struct bucket));
+	tab->entries = (struct binding *)(void *)tab->buckets;
+	tab->cold = rte_zmalloc("bind_cold", (size_t)n * PAGE_FREE * sizeof(struct cold), 0);
+	tab->free_lines = rte_zmalloc("bind_free", (size_t)n * 8, 0);
+	tab->free_pages = rte_zmalloc("bind_free", (size_t)words_for(n) * 8, 0);
+	if (tab->buckets == NULL || tab->cold == NULL || tab->free_lines == NULL ||
+		tab->free_pages == NULL)
 		goto fail;
 	if (hash_seed_draw(&tab->seed) != 0)
 		goto fail;
-	for (uint32_t i = tab->n_entries - 1; i >= 1; i--)
-		tab->free_entries[tab->n_free_entries++] = i;
-	for (uint32_t i = n_over - 1; i >= 1; i--)
-		tab->free_buckets[tab->n_free_buckets++] = n_main + i;
+	for (uint32_t page = 0; page < n; page++)
+		page_set_free(tab, page, UINT64_MAX << PAGE_BUCKETS);
+	tab->n_free = n * PAGE_FREE;
 	return tab;
 
 fail:
@@ -153,16 +213,23 @@ void bindtab_free(struct bindtab *tab)
 	if (tab == NULL)
 		return;
 	rte_free(tab->buckets);
-	rte_free(tab->entries);
 	rte_free(tab->cold);
-	rte_free(tab->free_entries);
-	rte_free(tab->free_buckets);
+	rte_free(tab->free_lines);
+	rte_free(tab->free_pages);
 	rte_free(tab);
+}
+
+// The line of main bucket number n.
+static inline uint32_t main_bucket(uint32_t n)
+{
+	return n / PAGE_BUCKETS * PAGE_LINES + n % PAGE_BUCKETS;
 }
 
 static inline uint32_t bucket_of(const struct bindtab *tab, const union bindtab_key *key)
 {
-	return (uint32_t)hash_16(&tab->seed, key->q) & tab->mask;
+	uint32_t h = (uint32_t)hash_16(&tab->seed, key->q);
+
+	return main_bucket((uint32_t)((uint64_t)h * tab->n_main >> 32));
 }
 
 static inline bool key_eq(const union bindtab_key *a, const union bindtab_key *b)
@@ -207,19 +274,26 @@ static inline uint32_t bucket_find(const struct bucket *b, const union bindtab_k
 	       slot_find_living(b, 2, key);
 }
 
-// Index of key's entry in the chain that begins at bucket at, 0 on a miss.
+// Index of key's entry in the chain that begins at bucket b, 0 on a miss.
 static inline uint32_t chain_find(
-	const struct bucket *buckets, uint32_t at, const union bindtab_key *key)
+	const struct bucket *buckets, const struct bucket *b, const union bindtab_key *key)
 {
 	for (;;) {
-		uint32_t idx = bucket_find(&buckets[at], key);
+		uint32_t idx = bucket_find(b, key), next;
 
 		if (likely(idx != 0))
 			return idx;
-		at = rcu_load(&buckets[at].next);
-		if (likely(at == 0))
+		next = rcu_load(&b->next);
+		if (likely(next == 0))
 			return 0;
+		b = &buckets[next];
 	}
+}
+
+// The same for who knows no bucket.
+static uint32_t find(const struct bindtab *tab, const union bindtab_key *key)
+{
+	return chain_find(tab->buckets, &tab->buckets[bucket_of(tab, key)], key);
 }
 
 unsigned int bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_key *keys,
@@ -227,15 +301,14 @@ unsigned int bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_
 {
 	const struct bucket *buckets = tab->buckets;
 	struct binding *entries = tab->entries;
-	uint32_t at[BULK_MAX];
 	unsigned int missed = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
-		at[i] = bucket_of(tab, &keys[i]);
-		rte_prefetch0(&buckets[at[i]]);
+		out[i] = &entries[bucket_of(tab, &keys[i])]; // the line of its bucket, for now
+		rte_prefetch0(out[i]);
 	}
 	for (unsigned int i = 0; i < n; i++) {
-		uint32_t idx = chain_find(buckets, at[i], &keys[i]);
+		uint32_t idx = chain_find(buckets, (const void *)out[i], &keys[i]);
 
 		out[i] = &entries[idx];
 		if (unlikely(idx == 0)) {
@@ -250,11 +323,11 @@ unsigned int bindtab_lookup_bulk(const struct bindtab *tab, const union bindtab_
 const struct binding *bindtab_find(
 	const struct bindtab *tab, const union bindtab_key *key, uint32_t *handle)
 {
-	uint32_t idx = chain_find(tab->buckets, bucket_of(tab, key), key);
+	uint32_t idx = find(tab, key);
 
 	if (idx == 0)
 		return NULL;
-	*handle = tab->cold[idx].handle;
+	*handle = cold_of(tab, idx)->handle;
 	return &tab->entries[idx];
 }
 
@@ -290,9 +363,10 @@ static bool slot_take(struct bindtab *tab, uint32_t at, uint32_t *bucket, unsign
 			break;
 		at = b->next;
 	}
-	if (tab->n_free_buckets == 0)
+	fresh = line_take(tab, at);
+	if (fresh == 0)
 		return false;
-	fresh = tab->free_buckets[--tab->n_free_buckets];
+	memset(&tab->buckets[fresh], 0, sizeof(tab->buckets[fresh]));
 	rcu_publish(&tab->buckets[at].next, fresh);
 	*bucket = fresh;
 	*slot = 0;
@@ -321,7 +395,7 @@ static void slots_replace(
 
 static void entry_retire(struct bindtab *tab, uint32_t idx)
 {
-	struct cold *cold = &tab->cold[idx];
+	struct cold *cold = cold_of(tab, idx);
 
 	cold->is_live = 0;
 	if (cold->mark == tab->mark)
@@ -333,18 +407,18 @@ static void entry_retire(struct bindtab *tab, uint32_t idx)
 int bindtab_set(struct bindtab *tab, const union bindtab_key *key, uint32_t handle,
 	const struct binding *entry)
 {
-	uint32_t old = chain_find(tab->buckets, bucket_of(tab, key), key), idx, at;
+	uint32_t at = bucket_of(tab, key), old = find(tab, key), idx;
 	unsigned int slot;
 
 	if (old == 0 && tab->n_live >= tab->max_bindings)
 		return -ENOSPC;
-	if (!defer_has_room(tab) || tab->n_free_entries == 0)
+	if (!defer_has_room(tab) || tab->n_free < 2) // an entry and an overflow bucket
 		return -EAGAIN;
-	if (old == 0 && !slot_take(tab, bucket_of(tab, key), &at, &slot))
+	if (old == 0 && !slot_take(tab, at, &at, &slot))
 		return -EAGAIN;
-	idx = tab->free_entries[--tab->n_free_entries];
+	idx = line_take(tab, at);
 	tab->entries[idx] = *entry;
-	tab->cold[idx] = (struct cold){
+	*cold_of(tab, idx) = (struct cold){
 		.key = *key, .handle = handle, .mark = tab->mark & 0x7fffffff, .is_live = 1
 	};
 	tab->n_live++;
@@ -361,7 +435,7 @@ int bindtab_set(struct bindtab *tab, const union bindtab_key *key, uint32_t hand
 
 int bindtab_del(struct bindtab *tab, const union bindtab_key *key)
 {
-	uint32_t old = chain_find(tab->buckets, bucket_of(tab, key), key);
+	uint32_t old = find(tab, key);
 
 	if (old == 0)
 		return -ENOENT;
@@ -415,7 +489,7 @@ static bool is_doubled(const struct bindtab *tab, uint32_t head, uint32_t idx)
 	}
 }
 
-// A place in a chain; bucket 0 with slot SLOTS = none.
+// A place in a chain; slot SLOTS = none.
 struct place {
 	uint32_t at;
 	unsigned int slot;
@@ -462,8 +536,8 @@ static void defer_run(struct bindtab *tab, const struct defer *op)
 
 	switch ((enum defer_kind)op->kind) {
 	case DEFER_ENTRY:
-		tab->retired(tab->ctx, tab->cold[op->at].handle, &tab->entries[op->at]);
-		tab->free_entries[tab->n_free_entries++] = op->at;
+		tab->retired(tab->ctx, cold_of(tab, op->at)->handle, &tab->entries[op->at]);
+		line_give(tab, op->at);
 		break;
 	case DEFER_SLOT:
 		head = bucket_of(tab, &b->key[op->slot]);
@@ -479,7 +553,7 @@ static void defer_run(struct bindtab *tab, const struct defer *op)
 		}
 		break;
 	case DEFER_BUCKET:
-		tab->free_buckets[tab->n_free_buckets++] = op->at;
+		line_give(tab, op->at);
 		break;
 	}
 }
@@ -518,7 +592,7 @@ void bindtab_mark_begin(struct bindtab *tab)
 {
 	tab->mark = (tab->mark + 1) & 0x7fffffff;
 	tab->n_fresh = 0;
-	tab->sweep_at = tab->n_entries;
+	tab->sweep_at = tab->n_pages * PAGE_FREE;
 }
 
 uint32_t bindtab_stale(const struct bindtab *tab)
@@ -528,19 +602,19 @@ uint32_t bindtab_stale(const struct bindtab *tab)
 
 void bindtab_sweep_begin(struct bindtab *tab)
 {
-	tab->sweep_at = 1;
+	tab->sweep_at = 0;
 }
 
 bool bindtab_sweep(struct bindtab *tab, uint32_t budget)
 {
-	for (; budget > 0 && tab->sweep_at < tab->n_entries; budget--, tab->sweep_at++) {
+	for (; budget > 0 && tab->sweep_at < tab->n_pages * PAGE_FREE; budget--, tab->sweep_at++) {
 		const struct cold *cold = &tab->cold[tab->sweep_at];
 
 		if (cold->is_live && cold->mark != tab->mark &&
 			bindtab_del(tab, &cold->key) == -EAGAIN)
 			return false;
 		if (bindtab_stale(tab) == 0)
-			tab->sweep_at = tab->n_entries;
+			tab->sweep_at = tab->n_pages * PAGE_FREE;
 	}
-	return tab->sweep_at >= tab->n_entries;
+	return tab->sweep_at >= tab->n_pages * PAGE_FREE;
 }

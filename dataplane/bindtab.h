@@ -3,7 +3,7 @@
 //
 // The binding table: home address -> forwarding entry. Buckets of one cache line hold three whole
 // keys and their entries' indices, so a look-up costs the bucket line and the entry line, both
-// fetched ahead for a whole burst.
+// fetched ahead for a whole burst, and nearly always in one page of memory.
 //
 // One writer (main lcore), any number of readers (workers, online in RCU). An entry never changes but
 // for its counters; a change is a new entry under the same key. What is unlinked is reused or
