@@ -27,7 +27,7 @@ static inline void stage_enter(struct worker *w, struct rte_mbuf *m)
 // IPv4: look-up. route4 -> host | forward4 | drops.
 void stage_ip4_route(struct worker *w);
 
-// IPv4: forwarding. forward4 -> tx | glean | ports (fragments) | drops.
+// IPv4: forwarding. forward4 -> ports | glean | drops.
 void stage_ip4_forward(struct worker *w);
 
 // First look-up. route -> local | home | forward | drops.
@@ -46,17 +46,14 @@ void stage_punt(struct worker *w);
 // IPv6-in-IPv6 to us, with the source check. tunnel -> route (the inner packets) | drops.
 void stage_decap(struct worker *w);
 
-// Packets to home addresses: binding look-up, encapsulation. home -> tx | glean | again | drops.
+// Packets to home addresses: binding look-up, encapsulation. home -> ports | glean | again | drops.
 void stage_encap(struct worker *w);
 
-// Sealing of what the encapsulation stage and control gave: -> tx | glean | again | drops.
+// Sealing of what the encapsulation stage and control gave: -> ports | glean | again | drops.
 void stage_esp_out(struct worker *w);
 
-// Plain forwarding. forward -> tx | glean | drops.
+// Plain forwarding. forward -> ports | glean | drops.
 void stage_forward(struct worker *w);
-
-// Ethernet header and transmit buffers. tx -> ports.
-void stage_tx(struct worker *w);
 
 // --- Shared by stages --------------------------------------------------------------------------
 
@@ -166,15 +163,6 @@ bool stage_shim_out(struct rte_mbuf *m, const struct ip6 *care_of, uint16_t mtu)
 // Hands m to the main lcore, where it waits for the neighbour that nh (NEXTHOP_GLEAN) tells.
 void stage_glean(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
 
-// Sends m on to an adjacency, or to wait for its neighbour. nh is NEXTHOP_ADJACENCY or NEXTHOP_GLEAN.
-static inline void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
-{
-	if (likely(nh->type == NEXTHOP_ADJACENCY))
-		lane_add(&w->tx, m, nh);
-	else
-		stage_glean(w, m, nh);
-}
-
 // Hands m, whose data begins at its IP header, to the twin of the link that it came from.
 void stage_host(struct worker *w, struct rte_mbuf *m);
 // The same for a whole frame without a VLAN tag.
@@ -185,18 +173,36 @@ void stage_host_error(struct worker *w, struct rte_mbuf *m);
 // Puts the Ethernet header of nh (NEXTHOP_ADJACENCY) in front. Returns: false without room.
 static inline bool stage_ether(struct rte_mbuf *m, const struct nexthop *nh)
 {
-	char *ether = rte_pktmbuf_prepend(m, nh->ether_len);
+	char *ether;
 
-	if (unlikely(ether == NULL))
+	if (unlikely(rte_pktmbuf_headroom(m) < nh->ether_len))
 		return false;
+	ether = rte_pktmbuf_prepend(m, nh->ether_len);
 	memcpy(ether, nh->ether, RTE_ETHER_HDR_LEN);
 	if (unlikely(nh->ether_len > RTE_ETHER_HDR_LEN))
 		memcpy(ether + RTE_ETHER_HDR_LEN, nh->ether + RTE_ETHER_HDR_LEN, RTE_VLAN_HLEN);
 	return true;
 }
 
-// Sends m past the tx lane, which has room for one packet of each that came in: for fragments. nh is
-// NEXTHOP_ADJACENCY, NEXTHOP_GLEAN or NEXTHOP_HOME (a care-of address that is a home address).
+// Sends m out over an adjacency. Drop: no_headroom.
+static inline void stage_out(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (likely(stage_ether(m, nh)))
+		worker_out(w, nh->device, m);
+	else
+		worker_drop(w, m, DROP_no_headroom);
+}
+
+// Sends m on to an adjacency, or to wait for its neighbour. nh is NEXTHOP_ADJACENCY or NEXTHOP_GLEAN.
+static inline void stage_egress(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (likely(nh->type == NEXTHOP_ADJACENCY))
+		stage_out(w, m, nh);
+	else
+		stage_glean(w, m, nh);
+}
+
+// The same for fragments; nh may also be NEXTHOP_HOME, the care-of address being a home address.
 void stage_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh);
 
 // Makes an ICMPv4 error about the packet in m (which stays the caller's) and holds it for the next

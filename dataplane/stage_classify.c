@@ -224,13 +224,18 @@ static inline uint64_t mac_bits(const struct rte_ether_addr *mac)
 	return bits << 16; // without the two bytes behind it
 }
 
-static inline struct pkt_meta meta_of(const struct port *port)
+// What packets of a link begin with, in one piece so that it is stored as one.
+static inline uint64_t meta_of(const struct port *port)
 {
-	return (struct pkt_meta){ .port = (uint8_t)port->index, .domain = port->domain };
+	const struct pkt_meta meta = { .port = (uint8_t)port->index, .domain = port->domain };
+	uint64_t all;
+
+	memcpy(&all, &meta, sizeof(all));
+	return all;
 }
 
-static inline void classify_one(struct worker *w, const struct port *port, uint64_t mac,
-	const struct pkt_meta *meta, struct rte_mbuf *m)
+static inline void classify_one(
+	struct worker *w, const struct port *port, uint64_t mac, uint64_t meta, struct rte_mbuf *m)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	bool is_broadcast = mac_bits(&eth->dst_addr) != mac;
@@ -240,7 +245,7 @@ static inline void classify_one(struct worker *w, const struct port *port, uint6
 		worker_drop(w, m, DROP_not_for_us);
 		return;
 	}
-	*pkt_meta(m) = *meta;
+	memcpy(pkt_meta(m), &meta, sizeof(meta));
 	if (unlikely(eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN))) {
 		port = untag(port, m);
 		if (port == NULL) {
@@ -248,7 +253,8 @@ static inline void classify_one(struct worker *w, const struct port *port, uint6
 			return;
 		}
 		eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
-		*pkt_meta(m) = meta_of(port);
+		meta = meta_of(port);
+		memcpy(pkt_meta(m), &meta, sizeof(meta));
 	}
 	if (likely(eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6)))
 		classify_ip6(w, m, is_broadcast);
@@ -262,14 +268,13 @@ void stage_classify(struct worker *w, uint8_t port, struct rte_mbuf **pkts, unsi
 {
 	enum { AHEAD = 4 };
 	const struct port *from = &ports[port];
-	const struct pkt_meta meta = meta_of(from);
-	uint64_t mac = mac_bits(&from->mac);
+	uint64_t mac = mac_bits(&from->mac), meta = meta_of(from);
 
 	for (unsigned int i = 0; i < AHEAD && i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned int i = 0; i < n; i++) {
 		if (i + AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + AHEAD], void *));
-		classify_one(w, from, mac, &meta, pkts[i]);
+		classify_one(w, from, mac, meta, pkts[i]);
 	}
 }

@@ -231,8 +231,8 @@ static void decap_one(struct worker *w, struct rte_mbuf *m, struct binding *b, u
 void stage_decap(struct worker *w)
 {
 	struct lane *in = &w->tunnel;
-	union bindtab_key keys[BURST];
-	struct binding *bindings[BURST];
+	union bindtab_key *keys = w->lookups.keys;
+	struct binding **bindings = w->lookups.bindings;
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < in->n; i++) {

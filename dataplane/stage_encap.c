@@ -6,7 +6,7 @@
 // outer flow label is a hash of the inner flow (RFC 6438). What our own kernel sends them goes there with a
 // type 2 routing header (RFC 6275 9.3.2).
 //
-// Exits: tx and glean (stage_egress), again (the care-of address is itself a home address), drops
+// Exits: ports and glean (stage_egress), again (the care-of address is itself a home address), drops
 // not_filled, unbound, own_source, link_local_source, hop_limit, care_of_unroutable, too_big, encap_limit,
 // encap_option, no_headroom, esp_no_sa; esp_out (what has to travel under an SA: stage_esp_out.c).
 
@@ -409,16 +409,16 @@ static inline void encap_one(struct worker *w, struct rte_mbuf *m, struct bindin
 			encap_any(w, m, b, nh, hash);
 		return;
 	}
-	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, sizeof(*out));
-	if (unlikely(out == NULL)) {
+	if (unlikely(rte_pktmbuf_headroom(m) < sizeof(*out))) {
 		worker_drop(w, m, DROP_no_headroom);
 		return;
 	}
+	out = (struct ip6_hdr_wire *)(void *)rte_pktmbuf_prepend(m, sizeof(*out));
 	outer_write(out, agent, b, in->vtc_flow_be, hash, len);
 	in->hop_limit--;
 	count_down(w, b, len);
 	w->stats.encapsulated++;
-	lane_add(&w->tx, m, nh);
+	stage_out(w, m, nh);
 }
 
 // A packet for a home address without a binding. Moves m.
@@ -456,10 +456,10 @@ static inline void sa_prefetch(const struct binding *b)
 void stage_encap(struct worker *w)
 {
 	struct lane *in = &w->home;
-	union bindtab_key keys[BURST];
-	struct binding *bindings[BURST];
-	struct ip6 care_of[BURST];
-	uint32_t idx[BURST], max = ordinary_max();
+	union bindtab_key *keys = w->lookups.keys;
+	struct binding **bindings = w->lookups.bindings;
+	struct ip6 *care_of = w->lookups.addresses;
+	uint32_t *idx = w->lookups.nexthops, max = ordinary_max();
 	unsigned int n = in->n;
 	uint16_t flags = 0;
 

@@ -102,7 +102,7 @@ void stage_esp_out(struct worker *w)
 		const struct esp_out *out = &esp->out[i];
 
 		if (likely(out->is_ready))
-			lane_add(&w->tx, out->m, out->nh);
+			stage_out(w, out->m, out->nh);
 		else if (out->nh == NULL)
 			worker_again(w, out->m);
 		else

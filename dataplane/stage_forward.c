@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 the Unwired authors
 //
-// Exits: tx and glean (stage_egress), drops hop_limit, too_big, link_local_source, own_source.
+// Exits: ports and glean (stage_egress), drops hop_limit, too_big, link_local_source, own_source.
 
 #include "dataplane/stage.h"
 
@@ -19,6 +19,14 @@ void stage_glean(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
 		pkt_priv(m)->target = pkt_ip6(m)->dst;
 	pkt_meta(m)->port = nh->port;
 	worker_to_main(w, m, PKT_GLEAN, MAIN_GLEAN);
+}
+
+void stage_send(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	if (nh->type == NEXTHOP_HOME)
+		worker_again(w, m);
+	else
+		stage_egress(w, m, nh);
 }
 
 void stage_forward(struct worker *w)

@@ -3,7 +3,7 @@
 //
 // IPv4 forwarding (RFC 1812 section 5): time to live, size, fragments. Options stay as they are.
 //
-// Exits: tx and glean (stage_egress), ports (fragments), drops hop_limit, too_big, link_local_source.
+// Exits: ports and glean (stage_egress), drops hop_limit, too_big, link_local_source.
 
 #include "dataplane/stage.h"
 

@@ -9,8 +9,9 @@
 #include "dataplane/domain.h"
 #include "dataplane/fib.h"
 
-// Looks up run by run of one domain; nearly every burst is one run.
-static void look_up(struct rte_mbuf **pkts, const struct ip6 *dst, uint32_t *idx, unsigned int n)
+// Looks up run by run of one domain, which a burst of several links may not be.
+static void look_up_runs(
+	struct rte_mbuf **pkts, const struct ip6 *dst, uint32_t *idx, unsigned int n)
 {
 	unsigned int end;
 
@@ -26,16 +27,23 @@ static void look_up(struct rte_mbuf **pkts, const struct ip6 *dst, uint32_t *idx
 void stage_route(struct worker *w)
 {
 	struct lane *in = &w->route;
-	struct ip6 dst[BURST];
-	uint32_t idx[BURST];
+	struct ip6 *dst = w->lookups.addresses;
+	uint32_t *idx = w->lookups.nexthops;
 	unsigned int n = in->n;
+	uint8_t domain, others = 0;
 
 	if (n == 0)
 		return;
 	in->n = 0;
-	for (unsigned int i = 0; i < n; i++)
+	domain = pkt_meta(in->pkts[0])->domain;
+	for (unsigned int i = 0; i < n; i++) {
 		dst[i] = pkt_ip6(in->pkts[i])->dst;
-	look_up(in->pkts, dst, idx, n);
+		others |= pkt_meta(in->pkts[i])->domain ^ domain;
+	}
+	if (likely(others == 0))
+		fib6_lookup_bulk(domain, dst, idx, n);
+	else
+		look_up_runs(in->pkts, dst, idx, n);
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = in->pkts[i];
 		const struct nexthop *nh = nexthop_get(idx[i]);

@@ -185,7 +185,6 @@ static inline void run_stages(struct worker *w)
 	stage_esp_out(w);
 	stage_forward(w);
 	stage_ip4_forward(w);
-	stage_tx(w);
 }
 
 static unsigned int take_ports(struct worker *w)

@@ -64,6 +64,15 @@ struct worker_queue {
 	int fd; // readable when packets wait, -1 = none
 };
 
+// What a stage looks up for its burst. Not on the stack, whose place is drawn anew for each process: where
+// the low 12 bits of the addresses are alike, each store into a lane holds up a load from here.
+struct lookups {
+	union bindtab_key keys[BURST];
+	struct ip6 addresses[BURST];
+	struct binding *bindings[BURST];
+	uint32_t nexthops[BURST];
+};
+
 // Packets for another worker, which go out together at the end of the turn.
 struct worker_batch {
 	uint16_t n;
@@ -89,8 +98,9 @@ struct worker {
 	struct esp_worker *esp; // NULL: no ESP
 
 	// Lanes of the burst under way.
-	struct lane route, local, esp_in, punt, tunnel, home, forward, tx;
+	struct lane route, local, esp_in, punt, tunnel, home, forward;
 	struct lane route4, forward4; // IPv4
+	struct lookups lookups; // of the stage under way
 	uint16_t n_again;
 	struct rte_mbuf *again[AGAIN_MAX];
 	struct {

@@ -24,13 +24,12 @@ struct step {
 	void (*run)(struct worker *w);
 };
 
-static const struct step down_steps[] = { { "route", stage_route }, { "encap", stage_encap },
-	{ "tx", stage_tx } };
+static const struct step down_steps[] = { { "route", stage_route }, { "encap", stage_encap } };
 static const struct step up_steps[] = { { "up: route", stage_route }, { "up: local", stage_local },
 	{ "up: decap", stage_decap }, { "up: route inner", stage_route },
-	{ "up: forward", stage_forward }, { "up: tx", stage_tx } };
+	{ "up: forward", stage_forward } };
 static const struct step plain_steps[] = { { "plain: route", stage_route },
-	{ "plain: forward", stage_forward }, { "plain: tx", stage_tx } };
+	{ "plain: forward", stage_forward } };
 
 static const struct path {
 	enum traffic_kind traffic;
