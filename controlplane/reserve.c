@@ -321,13 +321,18 @@ int reserve_each_slot(const struct reserve *r, void (*fn)(void *ctx, uint32_t sl
 	if (rc != 0)
 		return store_file_errno(rc);
 	rc = mdb_cursor_open(txn, r->slots, &cursor);
-	while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0) {
+	if (rc != 0) {
+		mdb_txn_abort(txn);
+		return store_file_errno(rc);
+	}
+	while ((rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0) {
 		if (val.mv_size != sizeof(slot))
 			continue;
 		memcpy(&slot, val.mv_data, sizeof(slot));
 		fn(ctx, slot);
 	}
-	mdb_txn_abort(txn); // and the cursor with it
+	mdb_cursor_close(cursor); // a transaction that only reads leaves it behind
+	mdb_txn_abort(txn);
 	return rc == MDB_NOTFOUND ? 0 : store_file_errno(rc);
 }
 
