@@ -357,7 +357,7 @@ static inline bool is_usual(struct rte_mbuf *m, const struct agent *agent, const
 static inline bool is_ordinary(struct rte_mbuf *m, const struct binding *b,
 	const struct agent *agent, const struct nexthop *nh, uint32_t max)
 {
-	return is_usual(m, agent, nh) && likely(b->flags == 0) && likely(m->pkt_len <= max) &&
+	return likely(b->flags == 0) && is_usual(m, agent, nh) && likely(m->pkt_len <= max) &&
 	       likely(m->pkt_len + PLAIN_LEN <= nh->mtu);
 }
 
@@ -370,8 +370,8 @@ static bool encap_sealed(struct worker *w, struct rte_mbuf *m, struct binding *b
 	struct sa *sa = sa_out(b->sa_slot, API_SA_PAYLOAD);
 	uint32_t len = m->pkt_len, front, tail, whole;
 
-	if (sa == NULL || !(stage_protect_binding(b) & API_SA_BIT(API_SA_PAYLOAD)) ||
-		!is_usual(m, agent, nh))
+	if (unlikely(sa == NULL || !(stage_protect_binding(b) & API_SA_BIT(API_SA_PAYLOAD)) ||
+		     !is_usual(m, agent, nh)))
 		return false;
 	front = PLAIN_LEN + esp_head_len(sa->suite);
 	tail = esp_tail_len(sa->suite, len);
@@ -405,7 +405,7 @@ static inline void encap_one(struct worker *w, struct rte_mbuf *m, struct bindin
 
 	nh = stage_pick(nh, hash);
 	if (unlikely(!is_ordinary(m, b, agent, nh, max))) {
-		if (!(b->flags & BINDING_SA) || !encap_sealed(w, m, b, agent, nh, hash))
+		if (b->flags != BINDING_SA || unlikely(!encap_sealed(w, m, b, agent, nh, hash)))
 			encap_any(w, m, b, nh, hash);
 		return;
 	}
