@@ -14,7 +14,7 @@
 enum {
 	SENDERS = 1 << 17, // buckets of one class
 	RECEIVERS = 1 << 14, // buckets of errors
-	BURSTS_PER_S = 20, // a class may send 1/20 s of its budget at once, and
+	BURSTS_PER_S = 100, // a class may send 1/100 s of its budget at once, and
 	BURST_MIN = 64, // at least so many packets
 };
 
@@ -74,6 +74,15 @@ static bool take(uint64_t *bucket, uint64_t now_tsc, uint64_t interval_tsc, uint
 	} while (!__atomic_compare_exchange_n(bucket, &at, RTE_MAX(at, now_tsc) + interval_tsc,
 		true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return true;
+}
+
+void police_prefetch(enum police_class class, uint64_t sender, uint64_t now_tsc)
+{
+	const struct limit *limit = &police.classes[class];
+
+	if (has_token(__atomic_load_n(&limit->at_tsc, __ATOMIC_RELAXED), now_tsc,
+		    __atomic_load_n(&limit->tolerance_tsc, __ATOMIC_RELAXED)))
+		__builtin_prefetch(&police.senders[class][(sender >> 1) % SENDERS], 1);
 }
 
 enum police_verdict police_take(enum police_class class, uint64_t sender, uint64_t now_tsc)

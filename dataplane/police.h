@@ -45,6 +45,9 @@ int police_init(uint64_t tsc_hz);
 // A keyed hash of who sent a message: the upper half of source, and home. Never 0. Thread: any.
 uint64_t police_sender(const struct ip6 *source, const struct ip6 *home);
 
+// Fetches what police_take will need of a sender while the class has tokens. Thread: any worker.
+void police_prefetch(enum police_class class, uint64_t sender, uint64_t now_tsc);
+
 // Takes a token of the sender and one of the class, or none. Thread: any worker.
 // Cost: one shared line; with a token left in the class, one line of the sender's, too.
 enum police_verdict police_take(enum police_class class, uint64_t sender, uint64_t now_tsc);

@@ -70,7 +70,7 @@ static const struct ip6_hdr_wire *outermost(struct rte_mbuf *m)
 	return ip;
 }
 
-static void punt_one(struct worker *w, struct rte_mbuf *m, unsigned int off, const struct ip6 *home,
+static void punt_one(struct worker *w, struct rte_mbuf *m, unsigned int off, uint64_t sender,
 	enum police_class class, const struct sa *sa)
 {
 	static const enum drop_reason over_class[POLICE_CLASSES] = {
@@ -79,7 +79,6 @@ static void punt_one(struct worker *w, struct rte_mbuf *m, unsigned int off, con
 		[POLICE_UNKNOWN] = DROP_police_class2,
 	};
 	const struct ip6_hdr_wire *ip = outermost(m);
-	uint64_t sender = police_sender(&ip->src, home);
 	enum police_verdict verdict = police_take(class, sender, w->now_tsc);
 	struct pkt_priv *priv = pkt_priv(m);
 
@@ -115,7 +114,9 @@ static const struct ip6 *home_of(struct rte_mbuf *m, unsigned int off)
 void stage_punt_protected(
 	struct worker *w, struct rte_mbuf *m, unsigned int off, const struct sa *sa)
 {
-	punt_one(w, m, off, home_of(m, off), POLICE_KNOWN, sa);
+	uint64_t sender = police_sender(&outermost(m)->src, home_of(m, off));
+
+	punt_one(w, m, off, sender, POLICE_KNOWN, sa);
 }
 
 // Messages to addresses of one domain's mobiles, n >= 1. The binding look-ups run side by side.
@@ -123,7 +124,9 @@ static void punt_bulk(struct worker *w, uint8_t domain, struct rte_mbuf **pkts, 
 {
 	const struct binding *bindings[BURST];
 	struct ip6 homes[BURST];
+	enum police_class classes[BURST];
 	unsigned int offs[BURST], n_homes = 0;
+	uint64_t senders[BURST];
 
 	do {
 		struct rte_mbuf *m = pkts[n_homes];
@@ -133,11 +136,17 @@ static void punt_bulk(struct worker *w, uint8_t domain, struct rte_mbuf **pkts, 
 	} while (++n_homes < n);
 	stage_bindings_of(w, domain, homes, bindings, n);
 	for (unsigned int i = 0; i < n; i++) {
+		const struct ip6 *source = &outermost(pkts[i])->src;
+
+		classes[i] = class_of(bindings[i], source);
+		senders[i] = police_sender(source, &homes[i]);
+		police_prefetch(classes[i], senders[i], w->now_tsc);
+	}
+	for (unsigned int i = 0; i < n; i++) {
 		if (is_bare(pkts[i], offs[i], domain, &homes[i]))
 			worker_drop(w, pkts[i], DROP_esp_required);
 		else
-			punt_one(w, pkts[i], offs[i], &homes[i],
-				class_of(bindings[i], &outermost(pkts[i])->src), NULL);
+			punt_one(w, pkts[i], offs[i], senders[i], classes[i], NULL);
 	}
 }
 
