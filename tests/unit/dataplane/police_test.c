@@ -93,7 +93,7 @@ static void test_class_keeps_its_budget(void)
 		n += police_take(POLICE_UNKNOWN, police_sender(&source, &home),
 			     now + i * (HZ / 50000)) == POLICE_PASS;
 	}
-	CU_ASSERT(n >= 2000 && n <= 2000 + RTE_MAX(2000 / BURSTS_PER_S, BURST_MIN));
+	CU_ASSERT(n >= 2000 && n <= 2000 + (uint64_t)RTE_MAX(2000 / BURSTS_PER_S, BURST_MIN));
 }
 
 // However hard the lower classes are hit, a known sender finds its tokens.
