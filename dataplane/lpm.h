@@ -5,7 +5,7 @@
 // that occurs near an address to the shortest. Which lengths occur is told by a filter over the first 32
 // bits of the address, so that most look-ups ask for one or two. Few lines of cache are touched however
 // deep a prefix is, a change costs one entry (the last of its length also a walk over the filter, at most
-// 1 MiB), and memory grows with the prefixes alone. The hash is keyed.
+// 2 MiB), and memory grows with the prefixes alone. The hash is keyed.
 //
 // Nobody may read a table that is being changed: fib.c keeps two, changes the one that no worker reads,
 // and swaps them with a grace period between.
