@@ -112,6 +112,14 @@ static int change_some(struct learn_link *link)
 	return error;
 }
 
+// Everything that was told is in force. What is told from now on is new.
+static void all_told(struct control *control)
+{
+	held_end(control);
+	if (reserve_is_in_doubt(control->reserve))
+		reserve_end_doubt(control->reserve); // the next time tries again
+}
+
 static void settled(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval soon = { 0 };
@@ -132,7 +140,7 @@ static void settled(evutil_socket_t fd, short what, void *arg)
 	if (!link->learn.is_all_changed && has_changes(link))
 		evtimer_add(link->on_settled, &soon);
 	else if (!link->learn.is_all_changed && link->learn.is_whole)
-		held_end(link->control);
+		all_told(link->control);
 	link_bulk_ready(link->control->link);
 }
 
@@ -173,7 +181,7 @@ static void on_record(evutil_socket_t fd, short what, void *arg)
 	if (has_changes(link))
 		await(link);
 	else if (link->learn.is_whole)
-		held_end(link->control);
+		all_told(link->control);
 }
 
 static void on_connection(evutil_socket_t fd, short what, void *arg)

@@ -221,7 +221,7 @@ static int open_subscribers(struct control *control)
 {
 	int error;
 
-	control->reserve = reserve_open(control->state_dir);
+	control->reserve = reserve_open(control->state_dir, store_generation(control->store) > 0);
 	if (control->reserve == NULL)
 		return fail("security.mdb", errno);
 	error = sas_recover(control->state_dir, control->reserve);

@@ -35,7 +35,7 @@ enum {
 // Virtual only: sixteen million mobiles with all that they may have.
 #define MAP_BYTES ((size_t)64 << 30)
 
-static const char id_key[] = "id";
+static const char id_key[] = "id", doubt_key[] = "doubt";
 static_assert(sizeof(struct reserve_home) == 36, "a key without padding");
 
 struct reserve {
@@ -44,6 +44,7 @@ struct reserve {
 	MDB_dbi meta, slots, numbers;
 	int error; // of the open group
 	uint64_t id;
+	bool is_in_doubt;
 	struct association_mark prune_at; // what reserve_prune looks at next
 };
 
@@ -190,8 +191,22 @@ static int check_here(const char *path, void *ctx)
 	return rc == 0 ? 0 : -EBADMSG;
 }
 
+static bool read_doubt(struct reserve *r, MDB_txn *txn)
+{
+	MDB_val key = { sizeof(doubt_key), (void *)(uintptr_t)doubt_key }, val;
+
+	return mdb_get(txn, r->meta, &key, &val) == 0;
+}
+
+static int put_doubt(struct reserve *r, MDB_txn *txn)
+{
+	MDB_val key = { sizeof(doubt_key), (void *)(uintptr_t)doubt_key }, val = { 1, (void *)"" };
+
+	return mdb_put(txn, r->meta, &key, &val, 0);
+}
+
 // Makes the databases and the id of a new file, or reads those of one that was checked.
-static int begin_file(struct reserve *r)
+static int begin_file(struct reserve *r, bool has_past)
 {
 	MDB_val key = { sizeof(id_key), (void *)(uintptr_t)id_key };
 	MDB_val val = { sizeof(r->id), &r->id };
@@ -209,9 +224,13 @@ static int begin_file(struct reserve *r)
 		while (rc == 0 && r->id == 0);
 		if (rc == 0)
 			rc = mdb_put(txn, r->meta, &key, &val, 0);
+		if (rc == 0 && has_past)
+			rc = put_doubt(r, txn);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		r->is_in_doubt = read_doubt(r, txn);
 		return mdb_txn_commit(txn);
+	}
 	mdb_txn_abort(txn);
 	return rc;
 }
@@ -232,7 +251,7 @@ static int check(const char *state_dir, const char *path)
 	return rename(path, aside) == 0 ? 0 : -errno;
 }
 
-struct reserve *reserve_open(const char *state_dir)
+struct reserve *reserve_open(const char *state_dir, bool has_past)
 {
 	struct reserve *r = calloc(1, sizeof(*r));
 	char path[PATH_MAX];
@@ -245,7 +264,7 @@ struct reserve *reserve_open(const char *state_dir)
 	if (error == 0)
 		error = store_file_errno(open_env(r, path, MAP_BYTES, 0));
 	if (error == 0)
-		error = store_file_errno(begin_file(r));
+		error = store_file_errno(begin_file(r, has_past));
 	if (error == 0)
 		return r;
 	reserve_close(r);
@@ -261,6 +280,24 @@ void reserve_close(struct reserve *r)
 	if (r->env != NULL)
 		mdb_env_close(r->env);
 	free(r);
+}
+
+bool reserve_is_in_doubt(const struct reserve *r)
+{
+	return r->is_in_doubt;
+}
+
+int reserve_end_doubt(struct reserve *r)
+{
+	MDB_val key = { sizeof(doubt_key), (void *)(uintptr_t)doubt_key };
+	int error = r->is_in_doubt ? reserve_begin(r) : -EALREADY;
+
+	if (error != 0)
+		return error == -EALREADY ? 0 : error;
+	r->error = store_file_errno(mdb_del(r->txn, r->meta, &key, NULL));
+	error = reserve_commit(r);
+	r->is_in_doubt = error != 0;
+	return error;
 }
 
 uint64_t reserve_id(const struct reserve *r)

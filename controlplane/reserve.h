@@ -9,6 +9,7 @@
 // Thread: the loop's only.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "controlplane/association.h"
@@ -38,8 +39,15 @@ struct reserve_entry {
 // Opens the file of a state directory, or makes one with a new id when there is none. A damaged one is
 // put aside, and a new one made: its id tells.
 // Returns: an owned reserve, or NULL with errno.
-struct reserve *reserve_open(const char *state_dir);
+//
+// has_past: a new one is made where there must have been one, so it is not known what was used.
+struct reserve *reserve_open(const char *state_dir, bool has_past);
 void reserve_close(struct reserve *reserve);
+
+// Whether associations that are told of for the first time may have used numbers that were noted in a file
+// that is lost; until reserve_end_doubt, over restarts too. Returns: 0 or negative errno.
+bool reserve_is_in_doubt(const struct reserve *reserve);
+int reserve_end_doubt(struct reserve *reserve);
 
 // Random, made with the file, never 0.
 uint64_t reserve_id(const struct reserve *reserve);

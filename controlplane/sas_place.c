@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "controlplane/learn_link.h"
+#include "dataplane/base/log.h"
 
 // ---- what a slot has
 
@@ -34,6 +35,7 @@ static uint64_t settings_of(const struct association *a)
 static int remember(const struct sas_place *place, const struct association *a, bool is_learned,
 	const struct association_mark *mark, struct reserve_entry *entry)
 {
+	static struct log_limit limit = { .per_second = 1 };
 	struct reserve *reserve = place->control->reserve;
 	int error = reserve_find(reserve, mark, entry);
 
@@ -47,6 +49,14 @@ static int remember(const struct sas_place *place, const struct association *a, 
 	*entry = (struct reserve_entry){ .end = 1, .since_s = place->now_s };
 	if (error == -EBADMSG && a->direction == API_SA_OUT && association_has_counter(a))
 		entry->flags = RESERVE_LOST;
+	if (error == -ENOENT && is_learned && a->direction == API_SA_OUT &&
+		association_has_counter(a) && reserve_is_in_doubt(reserve)) {
+		entry->flags = RESERVE_LOST;
+		log_write_limited(&limit, LOG_LEVEL_ERR,
+			"sequence_lost source=ike spi=%u remedy=\"have the IKE daemon make new "
+			"ones\"",
+			a->spi);
+	}
 	if (is_learned && a->direction == API_SA_IN)
 		return 0; // has no numbers of ours; IKE makes new ones all the time
 	return reserve_put(reserve, mark, entry);

@@ -177,6 +177,36 @@ def test_a_key_that_comes_back_goes_on(running):
     assert state(running)["forgotten"] == 0
 
 
+def test_numbers_lost(running):
+    """The file with what was used is gone, and the daemon goes on with old keys: they send no more, also
+    after another start, until it has made new ones. What it makes from then on is new."""
+    dataplane = running.dataplane
+    running.mirror.mobile(THIRD_HOME, both_ways(5000))
+    dataplane.wait(lambda: [sa for sa in sas(dataplane) if sa.spi == 5001])
+    assert answer(dataplane, update(home=THIRD_HOME), slot_of(dataplane, THIRD_HOME))[0].status == 0
+    for turn in range(2):
+        running.mirror.close()
+        running.lose_dataplane()
+        running.kill()
+        if turn == 0:
+            (running.state_dir / "security.mdb").unlink()
+        running.start()
+        running.mirror = Mirror(running.run_dir, AGENT)
+        if turn == 0:
+            running.mirror.send(BEGIN)  # and it is killed before the end
+        running.mirror.mobile(THIRD_HOME, both_ways(5000))
+        await_state(running, mobiles_of_ike=1, lost=1 + 6)  # of the file three of each mobile
+        running.dataplane = Dataplane(running.run_dir / "dataplane.sock").accept()
+        running.dataplane.wait(lambda: [sa for sa in sas(running.dataplane) if sa.spi == 5000])
+        assert not [sa for sa in sas(running.dataplane) if sa.spi == 5001]
+    assert "sequence_lost source=ike spi=5001" in running.log.read_text()
+    running.mirror.all({THIRD_HOME: both_ways(5000)})
+    time.sleep(0.5)  # what comes along with the end of it is taken for old, too
+    running.mirror.mobile(THIRD_HOME, both_ways(6000))
+    running.dataplane.wait(lambda: [sa for sa in sas(running.dataplane) if sa.spi == 6001])
+    await_state(running, lost=6)
+
+
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 

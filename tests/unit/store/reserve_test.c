@@ -52,7 +52,7 @@ static void test_prune(void)
 	uint8_t n_left = 0;
 
 	scratch_make(dir);
-	r = reserve_open(dir);
+	r = reserve_open(dir, false);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(r);
 	CU_ASSERT_EQUAL(reserve_prune(r, UINT64_MAX, 10), 0); // nothing there
 	CU_ASSERT_EQUAL(reserve_begin(r), 0);
@@ -85,7 +85,7 @@ static void test_entries(void)
 	uint64_t id;
 
 	scratch_make(dir);
-	r = reserve_open(dir);
+	r = reserve_open(dir, false);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(r);
 	id = reserve_id(r);
 	CU_ASSERT_NOT_EQUAL(id, 0);
@@ -96,7 +96,7 @@ static void test_entries(void)
 	CU_ASSERT_EQUAL(reserve_find_slot(r, &home, &slot), 0); // in the open group
 	CU_ASSERT_EQUAL(reserve_commit(r), 0);
 	reserve_close(r);
-	r = reserve_open(dir);
+	r = reserve_open(dir, false);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(r);
 	CU_ASSERT_EQUAL(reserve_id(r), id);
 	CU_ASSERT_EQUAL(reserve_find(r, &m, &entry), 0);
@@ -119,7 +119,7 @@ static void test_abort(void)
 	struct reserve *r;
 
 	scratch_make(dir);
-	r = reserve_open(dir);
+	r = reserve_open(dir, false);
 	CU_ASSERT_EQUAL(write_one(r, 1, 5), 0);
 	CU_ASSERT_EQUAL(reserve_begin(r), 0);
 	reserve_put(r, &m, &entry);
@@ -154,7 +154,7 @@ static void test_write_error(void)
 	int fd, saved, null;
 
 	scratch_make(dir);
-	r = reserve_open(dir);
+	r = reserve_open(dir, false);
 	CU_ASSERT_EQUAL(write_one(r, 1, 5), 0);
 	fd = find_fd();
 	CU_ASSERT_FATAL(fd > 0);
@@ -186,7 +186,7 @@ static void test_damage(void)
 	scratch_make(dir);
 	snprintf(path, sizeof(path), "%s/security.mdb", dir);
 	snprintf(aside, sizeof(aside), "%s/security.mdb.damaged", dir);
-	r = reserve_open(dir);
+	r = reserve_open(dir, false);
 	CU_ASSERT_EQUAL(write_one(r, 1, 0x123456), 0);
 	id = reserve_id(r);
 	reserve_close(r);
@@ -207,7 +207,7 @@ static void test_damage(void)
 		f = fopen(path, "wb");
 		CU_ASSERT_EQUAL_FATAL(fwrite(copy, 1, (size_t)size, f), (size_t)size);
 		fclose(f);
-		r = reserve_open(dir);
+		r = reserve_open(dir, false);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(r);
 		end = end_of(r, 1);
 		if (end != 0x123456 && reserve_id(r) == id)
