@@ -453,7 +453,7 @@ static int find_over(struct reserve *r, uint64_t before_s, unsigned int n,
 	struct association_mark out[PRUNE_MAX])
 {
 	MDB_val key = { sizeof(r->prune_at), &r->prune_at }, val;
-	MDB_cursor *cursor;
+	MDB_cursor *cursor = NULL;
 	MDB_txn *txn;
 	int n_found = 0;
 	int rc = mdb_txn_begin(r->env, NULL, MDB_RDONLY, &txn);
@@ -472,7 +472,9 @@ static int find_over(struct reserve *r, uint64_t before_s, unsigned int n,
 		memcpy(&r->prune_at, key.mv_data, sizeof(r->prune_at));
 	else
 		r->prune_at = (struct association_mark){ 0 };
-	mdb_txn_abort(txn); // and the cursor with it
+	if (cursor != NULL)
+		mdb_cursor_close(cursor); // a transaction that only reads leaves it behind
+	mdb_txn_abort(txn);
 	return rc == 0 || rc == MDB_NOTFOUND ? n_found : store_file_errno(rc);
 }
 

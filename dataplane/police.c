@@ -14,8 +14,10 @@
 enum {
 	SENDERS = 1 << 17, // buckets of one class
 	RECEIVERS = 1 << 14, // buckets of errors
-	BURSTS_PER_S = 100, // a class may send 1/100 s of its budget at once, and
-	BURST_MIN = 64, // at least so many packets
+	BURSTS_PER_S = 20, // a class may send 1/20 s of its budget at once,
+	BURST_MIN = 64, // but at least so many packets, and
+	BURST_MAX =
+		1024, // no more: handing over a flood's first ones must not outlast the receive queues
 };
 
 // A bucket is the time at which it will be full again, in ticks. Each packet puts that off by one
@@ -117,6 +119,16 @@ bool police_error(uint64_t receiver, uint64_t now_tsc)
 	       take(&police.errors, now_tsc, interval, tolerance);
 }
 
+// Packets that a class with this budget may send at once.
+static uint32_t burst_of(uint32_t per_s)
+{
+	uint32_t burst = per_s / BURSTS_PER_S;
+
+	if (burst < BURST_MIN)
+		return BURST_MIN;
+	return burst < BURST_MAX ? burst : BURST_MAX;
+}
+
 void police_budget_set(enum police_class class, uint32_t per_s)
 {
 	struct limit *limit = &police.classes[class];
@@ -125,9 +137,7 @@ void police_budget_set(enum police_class class, uint32_t per_s)
 	per_s = RTE_MAX(per_s, (uint32_t)POLICE_BUDGET_MIN);
 	interval = police.tsc_hz / per_s;
 	__atomic_store_n(&limit->interval_tsc, interval, __ATOMIC_RELAXED);
-	__atomic_store_n(&limit->tolerance_tsc,
-		interval * (RTE_MAX(per_s / BURSTS_PER_S, (uint32_t)BURST_MIN) - 1),
-		__ATOMIC_RELAXED);
+	__atomic_store_n(&limit->tolerance_tsc, interval * (burst_of(per_s) - 1), __ATOMIC_RELAXED);
 	__atomic_store_n(&limit->per_s, per_s, __ATOMIC_RELAXED);
 }
 
