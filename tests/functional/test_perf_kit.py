@@ -90,7 +90,8 @@ def test_goals_are_judged_by_their_limits(result):
     assert table["flood_cost"]["median"] == pytest.approx(80 / 20, rel=0.05)
     assert table["check_time"]["median"] == 4.95 and table["check_time"]["mark"] == "aim"
     assert table["secured"]["median"] == pytest.approx(0.3) and table["secured"]["mark"] == "aim"
-    assert table["flood"]["median"] == pytest.approx(0.29) and table["flood"]["mark"] == "MISSED"
+    assert table["flood"]["median"] < 0.1 and table["flood"]["mark"] != "MISSED"
+    assert table["flood_other"]["median"] == pytest.approx(0.29) and table["flood_other"]["mark"] == "MISSED"
 
 
 def latencies(p99, answers):
@@ -113,7 +114,7 @@ def test_what_was_not_measured_is_said(result):
     assert marks["encap_10m"] == marks["misses"] == marks["memory"] == "-"
     result["table"] = goals.table(result)
     text = "\n".join(show.lines(result))
-    assert text.count("not measured") == 3 + 4 + 12 + 7  # and no registrations or ESP at all
+    assert text.count("not measured") == 3 + 5 + 12 + 7  # and no registrations or ESP at all
     assert "WITHOUT a network card" in text
 
 
