@@ -74,6 +74,25 @@ static void samples_spread(json_t *extra)
 	}
 }
 
+bool report_choose(
+	char *list, const char *(*name_of)(unsigned int i), bool *is_wanted, unsigned int n)
+{
+	char *save, *name = strtok_r(list, ",", &save);
+	unsigned int i;
+
+	memset(is_wanted, 0, n * sizeof(*is_wanted));
+	for (; name != NULL; name = strtok_r(NULL, ",", &save)) {
+		for (i = 0; i < n && strcmp(name_of(i), name) != 0; i++)
+			;
+		if (i == n) {
+			fprintf(stderr, "--rows: no row %s\n", name);
+			return false;
+		}
+		is_wanted[i] = true;
+	}
+	return true;
+}
+
 void report_row(const struct result *r)
 {
 	double sorted[REPORT_ROUNDS_MAX], p50 = traffic_burst_ns(r->bursts, 0.5),

@@ -4,6 +4,7 @@
 // What the benchmark says: a line of text and a JSON object for each row.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -27,6 +28,11 @@ void report_extra(struct result *r, const char *name, double value);
 
 // Adds one round's number: a row says median, min and max of them.
 void report_sample(struct result *r, const char *name, double value);
+
+// Reads which of n rows are wanted out of a list of names with commas, which it takes apart. name_of: of row i.
+// Shape: is_wanted[n]. Returns: false for a name that no row has, said.
+bool report_choose(
+	char *list, const char *(*name_of)(unsigned int i), bool *is_wanted, unsigned int n);
 
 // Prints r and adds it to the rows.
 void report_row(const struct result *r);

@@ -131,23 +131,9 @@ enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 static bool is_wanted[N_ROWS];
 static struct result results[N_ROWS];
 
-// Returns: false for a name that no row has.
-static bool rows_choose(char *list)
+static const char *row_name(unsigned int i)
 {
-	char *save, *name = strtok_r(list, ",", &save);
-	unsigned int i;
-
-	memset(is_wanted, 0, sizeof(is_wanted));
-	for (; name != NULL; name = strtok_r(NULL, ",", &save)) {
-		for (i = 0; i < N_ROWS && strcmp(rows[i].name, name) != 0; i++)
-			;
-		if (i == N_ROWS) {
-			fprintf(stderr, "--rows: no row %s\n", name);
-			return false;
-		}
-		is_wanted[i] = true;
-	}
-	return true;
+	return rows[i].name;
 }
 
 // Without a second core.
@@ -271,7 +257,7 @@ int main(int argc, char **argv)
 			rounds = (unsigned int)strtoul(optarg, NULL, 10);
 		else if (opt == 'p')
 			packets = strtoull(optarg, NULL, 10);
-		else if (opt != 'r' || !rows_choose(optarg))
+		else if (opt != 'r' || !report_choose(optarg, row_name, is_wanted, N_ROWS))
 			rounds = 0;
 	}
 	if (eal == argc || optind == eal || rounds < 1 || rounds > REPORT_ROUNDS_MAX ||

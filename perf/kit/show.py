@@ -198,9 +198,11 @@ def markdown(result):
 
 
 def _curve(result, row_name, name, **how):
+    """Only where M was measured, too: the rows beside security associations are another table of bindings."""
     points = []
+    sizes = {row["bindings"] for row in result["rows"] if row["row"] == "mac"}
     for row in result["rows"]:
-        if row["row"] == row_name and row["bindings"] > 0 and "ns" in row:
+        if row["row"] == row_name and row["bindings"] in sizes and "ns" in row:
             ns = row["ns"]
             points.append((row["bindings"], 1e3 / ns["median"], 1e3 / ns["max"], 1e3 / ns["min"]))
     points.sort()
