@@ -11,6 +11,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/base/hash.h"
+#include "dataplane/bindlines.h"
 #include "dataplane/rcu.h"
 
 enum {
@@ -19,10 +20,6 @@ enum {
 	IDX_DEAD = UINT32_MAX,
 	BULK_MAX = 64,
 	DEFER_MAX = 8192, // operations that wait before set and del refuse
-	PAGE_LINES = 64, // lines of a page of memory
-	PAGE_BUCKETS =
-		24, // of them, buckets that the hash leads to; entries and overflow buckets take the rest
-	PAGE_FREE = PAGE_LINES - PAGE_BUCKETS,
 };
 
 // idx: 0 = free, IDX_DEAD, else an entry. next: 0 = end, else an overflow bucket.
@@ -73,14 +70,11 @@ struct bindtab {
 	uint32_t n_main; // buckets that the hash leads to
 	// Writer only.
 	uint32_t max_bindings;
-	uint32_t n_pages;
 	uint32_t n_live;
 	uint32_t n_fresh; // live entries with the current mark
 	uint32_t mark;
 	uint32_t sweep_at; // index in cold
-	uint32_t n_free;
-	uint64_t *free_lines; // of each page, a bit a line
-	uint64_t *free_pages; // a bit for each page that has free lines
+	struct bindlines lines;
 	struct cold *cold; // PAGE_FREE a page
 	struct defer_group groups[2]; // [filling], [1 - filling] waits
 	unsigned int filling;
@@ -110,62 +104,12 @@ static uint32_t all_pages(uint32_t max_bindings)
 	       pages_for(2 * DEFER_MAX + 1 + RTE_MIN(max_bindings, 2u * DEFER_MAX) + 2);
 }
 
-static uint32_t words_for(uint32_t bits)
-{
-	return (bits + 63) / 64;
-}
-
 size_t bindtab_memory(uint32_t max)
 {
 	size_t n = all_pages(max);
 
 	return sizeof(struct bindtab) + n * PAGE_LINES * sizeof(struct bucket) +
-	       n * PAGE_FREE * sizeof(struct cold) + n * 8 + words_for((uint32_t)n) * 8;
-}
-
-static void page_set_free(struct bindtab *tab, uint32_t page, uint64_t lines)
-{
-	tab->free_lines[page] = lines;
-	if (lines != 0)
-		tab->free_pages[page / 64] |= 1ULL << page % 64;
-	else
-		tab->free_pages[page / 64] &= ~(1ULL << page % 64);
-}
-
-// The first page from `page` on, round the end, that has a free line. There is one.
-static uint32_t page_with_free(const struct bindtab *tab, uint32_t page)
-{
-	uint32_t word = page / 64;
-	uint64_t bits = tab->free_pages[word] >> page % 64 << page % 64;
-
-	while (bits == 0) {
-		word = (word + 1) % words_for(tab->n_pages);
-		bits = tab->free_pages[word];
-	}
-	return word * 64 + (uint32_t)__builtin_ctzll(bits);
-}
-
-// Takes a free line, in the page of line `near` or not far from it. Returns: 0 when all are taken.
-static uint32_t line_take(struct bindtab *tab, uint32_t near)
-{
-	uint32_t page;
-	uint64_t lines;
-
-	if (tab->n_free == 0)
-		return 0;
-	page = page_with_free(tab, near / PAGE_LINES);
-	lines = tab->free_lines[page];
-	page_set_free(tab, page, lines & (lines - 1));
-	tab->n_free--;
-	return page * PAGE_LINES + (uint32_t)__builtin_ctzll(lines);
-}
-
-static void line_give(struct bindtab *tab, uint32_t line)
-{
-	uint32_t page = line / PAGE_LINES;
-
-	page_set_free(tab, page, tab->free_lines[page] | 1ULL << line % PAGE_LINES);
-	tab->n_free++;
+	       n * PAGE_FREE * sizeof(struct cold) + bindlines_memory((uint32_t)n);
 }
 
 static inline struct cold *cold_of(const struct bindtab *tab, uint32_t idx)
@@ -181,7 +125,6 @@ struct bindtab *bindtab_new(uint32_t max_bindings, bindtab_retired_fn retired, v
 	if (tab == NULL)
 		goto fail;
 	tab->max_bindings = max_bindings;
-	tab->n_pages = n;
 	tab->n_main = hashed_pages(max_bindings) * PAGE_BUCKETS;
 	tab->mark = 1;
 	tab->retired = retired;
@@ -190,16 +133,9 @@ struct bindtab *bindtab_new(uint32_t max_bindings, bindtab_retired_fn retired, v
 		PAGE_LINES * sizeof(struct bucket));
 	tab->entries = (struct binding *)(void *)tab->buckets;
 	tab->cold = rte_zmalloc("bind_cold", (size_t)n * PAGE_FREE * sizeof(struct cold), 0);
-	tab->free_lines = rte_zmalloc("bind_free", (size_t)n * 8, 0);
-	tab->free_pages = rte_zmalloc("bind_free", (size_t)words_for(n) * 8, 0);
-	if (tab->buckets == NULL || tab->cold == NULL || tab->free_lines == NULL ||
-		tab->free_pages == NULL)
+	if (!bindlines_init(&tab->lines, n) || tab->buckets == NULL || tab->cold == NULL ||
+		hash_seed_draw(&tab->seed) != 0)
 		goto fail;
-	if (hash_seed_draw(&tab->seed) != 0)
-		goto fail;
-	for (uint32_t page = 0; page < n; page++)
-		page_set_free(tab, page, UINT64_MAX << PAGE_BUCKETS);
-	tab->n_free = n * PAGE_FREE;
 	return tab;
 
 fail:
@@ -214,8 +150,7 @@ void bindtab_free(struct bindtab *tab)
 		return;
 	rte_free(tab->buckets);
 	rte_free(tab->cold);
-	rte_free(tab->free_lines);
-	rte_free(tab->free_pages);
+	bindlines_free(&tab->lines);
 	rte_free(tab);
 }
 
@@ -363,7 +298,7 @@ static bool slot_take(struct bindtab *tab, uint32_t at, uint32_t *bucket, unsign
 			break;
 		at = b->next;
 	}
-	fresh = line_take(tab, at);
+	fresh = bindlines_take(&tab->lines, at);
 	if (fresh == 0)
 		return false;
 	memset(&tab->buckets[fresh], 0, sizeof(tab->buckets[fresh]));
@@ -412,11 +347,11 @@ int bindtab_set(struct bindtab *tab, const union bindtab_key *key, uint32_t hand
 
 	if (old == 0 && tab->n_live >= tab->max_bindings)
 		return -ENOSPC;
-	if (!defer_has_room(tab) || tab->n_free < 2) // an entry and an overflow bucket
+	if (!defer_has_room(tab) || tab->lines.n_free < 2) // an entry and an overflow bucket
 		return -EAGAIN;
 	if (old == 0 && !slot_take(tab, at, &at, &slot))
 		return -EAGAIN;
-	idx = line_take(tab, at);
+	idx = bindlines_take(&tab->lines, at);
 	tab->entries[idx] = *entry;
 	*cold_of(tab, idx) = (struct cold){
 		.key = *key, .handle = handle, .mark = tab->mark & 0x7fffffff, .is_live = 1
@@ -537,7 +472,7 @@ static void defer_run(struct bindtab *tab, const struct defer *op)
 	switch ((enum defer_kind)op->kind) {
 	case DEFER_ENTRY:
 		tab->retired(tab->ctx, cold_of(tab, op->at)->handle, &tab->entries[op->at]);
-		line_give(tab, op->at);
+		bindlines_give(&tab->lines, op->at);
 		break;
 	case DEFER_SLOT:
 		head = bucket_of(tab, &b->key[op->slot]);
@@ -553,7 +488,7 @@ static void defer_run(struct bindtab *tab, const struct defer *op)
 		}
 		break;
 	case DEFER_BUCKET:
-		line_give(tab, op->at);
+		bindlines_give(&tab->lines, op->at);
 		break;
 	}
 }
@@ -592,7 +527,7 @@ void bindtab_mark_begin(struct bindtab *tab)
 {
 	tab->mark = (tab->mark + 1) & 0x7fffffff;
 	tab->n_fresh = 0;
-	tab->sweep_at = tab->n_pages * PAGE_FREE;
+	tab->sweep_at = tab->lines.n_pages * PAGE_FREE;
 }
 
 uint32_t bindtab_stale(const struct bindtab *tab)
@@ -607,14 +542,15 @@ void bindtab_sweep_begin(struct bindtab *tab)
 
 bool bindtab_sweep(struct bindtab *tab, uint32_t budget)
 {
-	for (; budget > 0 && tab->sweep_at < tab->n_pages * PAGE_FREE; budget--, tab->sweep_at++) {
+	for (; budget > 0 && tab->sweep_at < tab->lines.n_pages * PAGE_FREE;
+		budget--, tab->sweep_at++) {
 		const struct cold *cold = &tab->cold[tab->sweep_at];
 
 		if (cold->is_live && cold->mark != tab->mark &&
 			bindtab_del(tab, &cold->key) == -EAGAIN)
 			return false;
 		if (bindtab_stale(tab) == 0)
-			tab->sweep_at = tab->n_pages * PAGE_FREE;
+			tab->sweep_at = tab->lines.n_pages * PAGE_FREE;
 	}
-	return tab->sweep_at >= tab->n_pages * PAGE_FREE;
+	return tab->sweep_at >= tab->lines.n_pages * PAGE_FREE;
 }

@@ -128,7 +128,7 @@ static void compare_all(const struct bindtab *tab)
 // At rest no chain has a hole before its last key, and no bucket is lost.
 static void check_chains(const struct bindtab *tab)
 {
-	uint32_t n_over = tab->n_pages * PAGE_FREE - tab->n_free - tab->n_live;
+	uint32_t n_over = tab->lines.n_pages * PAGE_FREE - tab->lines.n_free - tab->n_live;
 	uint32_t seen = 0;
 
 	for (uint32_t n = 0; n < tab->n_main; n++) {
